@@ -1,0 +1,258 @@
+"""The contract of torch.optim, written once for all optimizers of the lab."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim.optimizer import Optimizer
+
+from adamw_lab.optim import kernels, policy
+from adamw_lab.optim.checks import check_group
+from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel, load_kernel, load_norm
+
+STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+
+class LabOptimizer(Optimizer):
+    """AdamW with any terms of the lab's one update rule; its subclasses say which.
+
+    Settings live in `param_groups` and can be changed there between steps; `lr` and `p.grad` are never written. What
+    was applied at the last step is `group["scheduled_lr"]`. Per parameter the state is torch AdamW's (`step`,
+    `exp_avg`, `exp_avg_sq`, and `max_exp_avg_sq` with AMSGrad), so checkpoints load both ways; what a group counts
+    (`policy.TRACKERS`) lies in `param_groups` as tensors and is saved with it.
+
+    Args:
+        params: parameters, (name, parameter) pairs or dicts of groups, as in every torch optimizer.
+        defaults: settings; what is missing of `policy.TERMS_OFF` is off.
+
+    Raises:
+        ValueError: a setting out of range, named with its value.
+        RuntimeError: at a step, sparse gradients, or a forced kernel that cannot serve a parameter.
+    """
+
+    _step_supports_amp_scaling = True
+
+    def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
+        self._last: dict[str, kernels.Scalar] = {}
+        self._warned_of_scheduler = False
+        defaults = {**policy.TERMS_OFF, **defaults}
+        check_group(defaults)
+        super().__init__(params, defaults)
+
+    @torch._disable_dynamo  # as torch's own: a compiled training step breaks its graph here
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            check_group(group)
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+        group.update(policy.new_trackers(group, _home(group)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.setdefault("_last", {})
+        self.__dict__.setdefault("_warned_of_scheduler", False)
+        for group in self.param_groups:
+            for name, setting in self.defaults.items():
+                group.setdefault(name, setting)
+            self._restore_group(group)
+
+    def _restore_group(self, group: dict[str, Any]) -> None:
+        """Bring loaded state to the form that kernels rely on: devices, strides, tensor steps, every tracker."""
+        home = _home(group)
+        latest = 0.0
+        for p in group["params"]:
+            state = self.state.get(p, {})
+            if "step" not in state:
+                continue
+            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32).to(home)
+            latest = max(latest, float(state["step"]))
+            for name in STATE:
+                if name in state:
+                    state[name] = _like(state[name], p)
+        had_clock = "group_step" in group
+        for name, tracker in policy.new_trackers(group, home).items():
+            saved = group.get(name)
+            fits = isinstance(saved, Tensor) and saved.shape == tracker.shape
+            group[name] = saved.to(tracker) if fits else tracker
+        if not had_clock:  # a checkpoint of torch's AdamW
+            group["group_step"].fill_(latest)
+
+    @torch._disable_dynamo
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step. A closure, if given, is evaluated with gradients enabled and its loss returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._warn_of_scheduler()
+        found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
+        gathered = [self._gather(group) for group in self.param_groups]
+        norm = self._norm(gathered, loss_scale)
+        for group, work in zip(self.param_groups, gathered, strict=True):
+            if work.steps:
+                self._step_group(group, work, norm, found_inf, loss_scale)
+        return loss
+
+    def telemetry(self) -> dict[str, Tensor | float]:
+        """What the last step did and what all steps did together, without a synchronization.
+
+        `grad_norm` and `clip_coefficient` of the last step (if the norm is used), and the counts so far: `spikes`,
+        `resets`, `elements_clipped`. Numbers or 0-d tensors. Spikes and resets are the largest count of any group.
+        """
+        first = self.param_groups[0]["spikes"].device
+        counts = {name: [group[name].to(first) for group in self.param_groups]
+                  for name in ("spikes", "resets", "elements_clipped")}
+        return {**self._last, "spikes": torch.stack(counts["spikes"]).amax(),
+                "resets": torch.stack(counts["resets"]).amax(),
+                "elements_clipped": torch.stack(counts["elements_clipped"]).sum()}
+
+    def __repr__(self) -> str:
+        """Like every optimizer's, without the trackers and the terms that are off."""
+        lines = [type(self).__name__ + " ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if self._shown(name, group[name])]
+        return "\n".join([*lines, ")"])
+
+    @staticmethod
+    def _shown(name: str, setting: Any) -> bool:
+        off = name in policy.TERMS_OFF and not isinstance(setting, Tensor) and setting == policy.TERMS_OFF[name]
+        return name not in ("params", "param_names", *policy.TRACKERS) and not off
+
+    def _warn_of_scheduler(self) -> None:
+        scheduled = hasattr(self.step, "_wrapped_by_lr_sched")
+        if scheduled and not self._warned_of_scheduler and any(g["total_steps"] for g in self.param_groups):
+            self._warned_of_scheduler = True
+            warnings.warn(
+                f"{type(self).__name__} anneals by itself (total_steps is set) and a torch scheduler is attached: "
+                "both scale the learning rate. Give one of them up.", stacklevel=4)
+
+    def _gather(self, group: dict[str, Any]) -> "Work":
+        """The group's parameters that have a gradient, sorted by the kernel that serves them."""
+        work, forced = Work(), forced_kernel(group["kernel"])
+        home = group["group_step"].device
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            if p.grad.layout != torch.strided:
+                raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+            state = self.state[p]
+            if "step" not in state:
+                state["step"] = torch.zeros((), dtype=torch.float32, device=home)
+                state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+            if group["amsgrad"] and "max_exp_avg_sq" not in state:
+                state["max_exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+            work.add(p, state, group["amsgrad"], forced)
+        return work
+
+    def _norm(self, gathered: list["Work"], loss_scale: Tensor | None) -> Tensor | None:
+        """The norm of all gradients as one vector, 0-d, on the device of the first; None where no group uses it."""
+        if all(g["clip_norm"] is None and g["spike_sigma"] is None for g in self.param_groups):
+            return None
+        norms = [load_norm(kernel)(grads) for work in gathered for kernel, grads in work.plain_grads.items()]
+        sharded = [g for work in gathered for g in work.sharded_grads]
+        if sharded:  # a DTensor's norm is reduced over its mesh
+            norms.append(get_total_norm(sharded).full_tensor())
+        if not norms:
+            return None
+        norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack([n.to(norms[0]) for n in norms]))
+        return norm if loss_scale is None else norm / loss_scale.to(norm)
+
+    def _step_group(self, group: dict[str, Any], work: "Work", norm: Tensor | None, found_inf: Tensor | None,
+                    loss_scale: Tensor | None) -> None:
+        clock = group["group_step"]
+        on_host = clock.device.type == "cpu"
+        if found_inf is not None and (on_host or "eager" in work.buckets):
+            if found_inf.item():
+                return
+            found_inf = None
+        moved = 1.0 if found_inf is None else (1.0 - found_inf).to(torch.float32).reshape(())
+        clock.add_(moved)
+        torch._foreach_add_(work.steps, _ONE if found_inf is None and on_host else moved)
+        step = policy.value(clock)
+        norm = None if norm is None else norm.to(clock.device)
+        grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
+        spike = False
+        if group["spike_sigma"] is not None:
+            spike = policy.detect_spike(group, norm, moved)
+            spike = bool(spike) if on_host else spike
+        keep = policy.moments_kept(group, step, spike, moved)
+        for name, tensors in work.buckets.items():
+            steps = [policy.value(s) for s in work.bucket_steps[name]]
+            terms = policy.terms_at(group, step, steps, grad_factor, keep)
+            terms.found_inf = found_inf
+            clipped = load_kernel(name)(tensors, terms)
+            if clipped is not None:
+                group["elements_clipped"].add_(clipped)
+
+    def _grad_factor(self, group: dict[str, Any], norm: Tensor | None, loss_scale: Tensor | None,
+                     on_host: bool) -> kernels.Scalar:
+        factor: kernels.Scalar = -1.0 if group["maximize"] else 1.0
+        if norm is not None:
+            self._last["grad_norm"] = norm
+        if group["clip_norm"] is not None:
+            coefficient = policy.clip_coefficient(policy.value(norm), group["clip_norm"])
+            self._last["clip_coefficient"] = coefficient
+            factor = factor * coefficient
+        if loss_scale is not None:
+            factor = factor / (loss_scale.item() if on_host else loss_scale.to(group["group_step"]).reshape(()))
+        return factor
+
+
+class Work:
+    """A group's tensors at one step, in one bucket a kernel, with the step counters beside them."""
+
+    def __init__(self) -> None:
+        self.steps: list[Tensor] = []
+        self.buckets: dict[str, kernels.Tensors] = {}
+        self.bucket_steps: dict[str, list[Tensor]] = {}
+        self.plain_grads: dict[str, list[Tensor]] = {}
+        self.sharded_grads: list[Tensor] = []
+
+    def add(self, p: Tensor, state: dict[str, Tensor], amsgrad: bool, forced: str | None) -> None:
+        row = [p, p.grad, state["exp_avg"], state["exp_avg_sq"]]
+        if amsgrad:
+            row.append(state["max_exp_avg_sq"])
+        sharded = False
+        if type(p) not in (Tensor, torch.nn.Parameter) or p.is_complex():
+            sharded = hasattr(p.grad, "full_tensor")
+            row = [_local(t) for t in row]
+        kernel = choose_kernel(row, forced)
+        bucket = self.buckets.setdefault(kernel, kernels.Tensors())
+        for column, tensor in zip(bucket.columns(), row, strict=False):
+            column.append(tensor)
+        if sharded:
+            self.sharded_grads.append(p.grad)
+        else:
+            self.plain_grads.setdefault(kernel, []).append(row[1])
+        self.steps.append(state["step"])
+        self.bucket_steps.setdefault(kernel, []).append(state["step"])
+
+
+_ONE = torch.tensor(1.0)
+
+
+def _home(group: dict[str, Any]) -> torch.device:
+    """Where a group's counters live: on its parameters' device, in host memory if they have several."""
+    devices = {p.device for p in group["params"]}
+    return devices.pop() if len(devices) == 1 else torch.device("cpu")
+
+
+def _local(t: Tensor) -> Tensor:
+    t = t.to_local() if hasattr(t, "to_local") else t
+    return torch.view_as_real(t) if t.is_complex() else t
+
+
+def _like(loaded: Tensor, p: Tensor) -> Tensor:
+    """`loaded` with the strides of `p`, which kernels go by; torch's fused AdamW computes garbage without."""
+    if loaded.stride() == p.stride() or loaded.shape != p.shape:
+        return loaded
+    return torch.empty_like(p, dtype=loaded.dtype).copy_(loaded)

@@ -1,0 +1,52 @@
+"""One update rule, three kernels of one signature: `update(tensors, terms)` does a whole step of one group in place.
+
+    g <- c * g                              c: gradient factor (norm clipping, loss scale, maximize)
+    m <- keep_m * m ;  v, vmax <- keep_v * (v, vmax)
+    g <- clamp(g, ±sqrt(clip_scale * v))    where v > 0
+    m <- b1 m + (1 - b1) g ;  v <- b2 v + (1 - b2) g² ;  vmax <- max(vmax, v)
+    p <- decay * p - step_size * m / (sqrt(v or vmax) / bias2_sqrt + eps)
+    p, m, vmax <- 0 and v <- -0.0           where v was -0.0 (pruned)
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+Scalar = float | Tensor
+"""A number of this step: a float where the step counter is in host memory, else a 0-d tensor on the device."""
+
+
+@dataclass(slots=True)
+class Tensors:
+    """Parallel lists, an entry a parameter: real, local (no DTensor), all of one kernel. `max_exp_avg_sqs` may be empty."""
+
+    params: list[Tensor] = field(default_factory=list)
+    grads: list[Tensor] = field(default_factory=list)
+    exp_avgs: list[Tensor] = field(default_factory=list)
+    exp_avg_sqs: list[Tensor] = field(default_factory=list)
+    max_exp_avg_sqs: list[Tensor] = field(default_factory=list)
+
+    def columns(self) -> tuple[list[Tensor], ...]:
+        return self.params, self.grads, self.exp_avgs, self.exp_avg_sqs, self.max_exp_avg_sqs
+
+
+@dataclass(slots=True)
+class Terms:
+    """The scalars of the rule at this step. The three lists have an entry a parameter."""
+
+    beta1: float
+    beta2: float
+    eps: float
+    grad_factor: Scalar
+    keep_m: Scalar
+    keep_v: Scalar
+    decay: Scalar
+    step_size: list[Scalar]
+    bias2_sqrt: list[Scalar]
+    clip_scale: list[Scalar] | None
+    """theta / (1 - b2^(k-1)); infinite where nothing is to be clipped; None: the term is off."""
+    clip_where_zero: bool
+    """Also clip where v = 0, to 0 (published SPAM)."""
+    prune: bool
+    found_inf: Tensor | None = None
+    """1 where the gradients overflowed and nothing may change; read by the device kernel alone."""

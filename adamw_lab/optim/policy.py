@@ -1,0 +1,141 @@
+"""What the terms of the update rule are at step t: clip coefficient, spikes, resets, annealing, bias correction.
+
+Every function takes a group's settings and trackers and works with floats where the trackers are in host memory and
+with 0-d tensors elsewhere, so that on an accelerator nothing waits for the device.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adamw_lab.optim.kernels import Scalar, Terms
+from adamw_lab.optim.schedules import cosine_annealing, minimum, reset_warmup, sqrt, where
+
+TERMS_OFF = dict(
+    amsgrad=False, clip_norm=None, total_steps=None, min_lr=0.0, theta=None, spike_sigma=None, history=100,
+    spike_decay=(0.0, 1.0), reset_interval=0, warmup_steps=0, grace_steps=0, restart_bias_correction=True,
+    published=False, prune=False,
+    maximize=False, kernel=None,
+)
+"""Every term of the rule switched off: what is left is AdamW."""
+
+TRACKERS = ("group_step", "reset_step", "norms", "norms_seen", "spikes", "resets", "elements_clipped")
+"""Tensors that a group carries beside its settings: counters and the history of norms."""
+
+
+def new_trackers(group: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
+    """Fresh trackers: `reset_step` -inf (no full reset yet), `norms` a ring of the last `history` winsorized norms."""
+    real = torch.float32 if device.type == "mps" else torch.float64
+    zero = {name: torch.zeros((), dtype=torch.int64, device=device) for name in ("spikes", "resets", "elements_clipped")}
+    size = 0 if group["spike_sigma"] is None else group["history"]
+    return {
+        "group_step": torch.zeros((), dtype=real, device=device),
+        "reset_step": torch.full((), -math.inf, dtype=real, device=device),
+        "norms": torch.zeros(size, dtype=real, device=device),
+        "norms_seen": torch.zeros((), dtype=torch.int64, device=device),
+        **zero,
+    }
+
+
+def value(x: Tensor) -> Scalar:
+    """A tracker as a number of this step: a float from host memory, the tensor itself from a device."""
+    return x.item() if x.device.type == "cpu" else x
+
+
+def clip_coefficient(norm: Scalar, clip_norm: float) -> Scalar:
+    """min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ has it."""
+    return minimum(clip_norm / (norm + 1e-6), 1.0)
+
+
+def detect_spike(group: dict[str, Any], norm: Tensor, moved: Scalar) -> Tensor:
+    """Whether `norm` is a spike (0-d bool); the norm enters the group's history unless the step did not move.
+
+    A spike lies more than `spike_sigma` sample deviations above the mean of the last `history` norms, of which there
+    must be nine. The norm enters winsorized at that limit: a raw spike would inflate the baseline, and leaving
+    spikes out would make the detector fire for ever after a lasting shift. Zero and NaN do not enter.
+    """
+    norms, seen = group["norms"], group["norms_seen"]
+    norm = norm.to(norms)
+    count = seen.clamp(max=len(norms))
+    known = torch.arange(len(norms), device=norms.device) < count
+    mean = norms.sum() / count  # entries not yet seen are 0
+    deviation = (torch.where(known, norms - mean, 0.0).square().sum() / (count - 1)).sqrt()
+    limit = torch.where(count >= 9, mean + group["spike_sigma"] * deviation, math.inf)
+    enters = ~norm.isnan() & (norm > 0) & (torch.as_tensor(moved, device=norms.device) != 0)
+    spike = enters & (norm > limit)
+    place = torch.remainder(seen, len(norms)).view(1)
+    norms.index_copy_(0, place, torch.where(enters, torch.minimum(norm, limit), norms[place]).view(1))
+    seen.add_(enters)
+    group["spikes"].add_(spike)
+    return spike
+
+
+def moments_kept(group: dict[str, Any], step: Scalar, spike: Scalar, moved: Scalar) -> tuple[Scalar, Scalar]:
+    """Factors on (m, v) before this step: 0 at a periodic reset, `spike_decay` at a spike, else 1. Records resets."""
+    interval, (decay_m, decay_v) = group["reset_interval"], group["spike_decay"]
+    periodic = step % interval == 0 if interval else False
+    full = periodic | spike if (decay_m, decay_v) == (0.0, 0.0) else periodic
+    if full is not False:
+        full = full & (moved != 0)
+        group["reset_step"].copy_(torch.as_tensor(where(full, step - 1, value(group["reset_step"]))))
+        group["resets"].add_(torch.as_tensor(full, device=group["resets"].device))
+    keep_m = where(periodic, 0.0, where(spike, decay_m, 1.0))
+    keep_v = where(periodic, 0.0, where(spike, decay_v, 1.0))
+    return keep_m, keep_v
+
+
+def learning_rate(group: dict[str, Any], step: Scalar) -> Scalar:
+    """The learning rate applied at this step: `lr`, or what is left of it on the cosine."""
+    lr = group["lr"]
+    if isinstance(lr, Tensor):
+        lr = value(lr.reshape(()))
+    return lr if group["total_steps"] is None else cosine_annealing(step, group["total_steps"], lr, group["min_lr"])
+
+
+def terms_at(group: dict[str, Any], step: Scalar, steps: list[Scalar], grad_factor: Scalar,
+             keep: tuple[Scalar, Scalar]) -> Terms:
+    """All scalars of the rule for one group. `steps`: each parameter's own step number, this step included."""
+    eta = group["scheduled_lr"] = learning_rate(group, step)
+    beta1, beta2 = group["betas"]
+    since_reset = step - 1 - value(group["reset_step"])
+    length = eta * reset_warmup(since_reset, group["warmup_steps"]) if group["warmup_steps"] else eta
+    decay = 1 - eta * group["weight_decay"]
+    if group["published"]:  # the authors decay after the update: (1 - eta wd) (p - u)
+        length = length * decay
+    step_size, bias2_sqrt, clip_scale = _columns(group, steps, since_reset, step, length)
+    return Terms(
+        beta1, beta2, group["eps"], grad_factor, *keep, decay, step_size, bias2_sqrt,
+        clip_scale=None if group["theta"] is None else clip_scale,
+        clip_where_zero=group["published"], prune=group["prune"],
+    )
+
+
+def _columns(group: dict[str, Any], steps: list[Scalar], since_reset: Scalar, step: Scalar, length: Scalar):
+    """`_corrections` for every parameter: three lists of floats, or three vectors on the device."""
+    if isinstance(steps[0], Tensor):
+        vector = torch.stack(steps).to(length.dtype if isinstance(length, Tensor) else torch.float32)
+        columns = _corrections(group, vector, since_reset, step, length)
+        return [torch.as_tensor(c, dtype=vector.dtype, device=vector.device).expand_as(vector) for c in columns]
+    known = {t: _corrections(group, t, since_reset, step, length) for t in set(steps)}
+    return [list(column) for column in zip(*(known[t] for t in steps), strict=True)]
+
+
+def _corrections(group: dict[str, Any], t: Scalar, since_reset: Scalar, step: Scalar, length: Scalar):
+    """(step size, root of v's bias correction, scale of the element threshold) of a parameter at its step t."""
+    beta1, beta2 = group["betas"]
+    k = minimum(t, since_reset + 1) if group["restart_bias_correction"] else t
+    bias1, bias2_sqrt = 1 - beta1**k, sqrt(1 - beta2**k)
+    theta = group["theta"]
+    if group["published"]:  # eps stands outside the correction; the threshold is of the raw v
+        grace, interval = group["grace_steps"], group["reset_interval"]
+        position = step % interval if interval else step
+        scale = where((step >= grace) & (position >= grace), theta, math.inf)
+        return length * bias2_sqrt / bias1, 1.0, scale
+    if theta is not None:  # v of the k - 1 steps before this one; at k = 1 there is none to compare with
+        scale = where((since_reset >= group["grace_steps"]) & (k > 1),
+                      theta / (1 - beta2 ** where(k > 1, k - 1, 1.0)), math.inf)
+    else:
+        scale = math.inf
+    return length / bias1, bias2_sqrt, scale
