@@ -39,7 +39,7 @@ class LabOptimizer(Optimizer):
         self._last: dict[str, kernels.Scalar] = {}
         self._warned_of_scheduler = False
         defaults = {**policy.TERMS_OFF, **defaults}
-        check_group(defaults)
+        self._check_group({"params": [], **defaults})
         super().__init__(params, defaults)
 
     @torch._disable_dynamo  # as torch's own: a compiled training step breaks its graph here
@@ -47,11 +47,15 @@ class LabOptimizer(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            check_group(group)
+            self._check_group(group)
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
         group.update(policy.new_trackers(group, _home(group)))
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        """Refuse settings of a new group; a subclass adds the checks of its own."""
+        check_group(group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -98,7 +102,11 @@ class LabOptimizer(Optimizer):
         for group, work in zip(self.param_groups, gathered, strict=True):
             if work.steps:
                 self._step_group(group, work, norm, found_inf, loss_scale)
+        self._finish_step()
         return loss
+
+    def _finish_step(self) -> None:
+        """What a subclass does once all groups have moved."""
 
     def telemetry(self) -> dict[str, Tensor | float]:
         """What the last step did and what all steps did together, without a synchronization.
@@ -137,21 +145,23 @@ class LabOptimizer(Optimizer):
     def _gather(self, group: dict[str, Any]) -> "Work":
         """The group's parameters that have a gradient, sorted by the kernel that serves them."""
         work, forced = Work(), forced_kernel(group["kernel"])
-        home = group["group_step"].device
         for p in group["params"]:
             if p.grad is None:
                 continue
             if p.grad.layout != torch.strided:
                 raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
-            state = self.state[p]
-            if "step" not in state:
-                state["step"] = torch.zeros((), dtype=torch.float32, device=home)
-                state["exp_avg"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-                state["exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-            if group["amsgrad"] and "max_exp_avg_sq" not in state:
-                state["max_exp_avg_sq"] = torch.zeros_like(p, memory_format=torch.preserve_format)
-            work.add(p, state, group["amsgrad"], forced)
+            work.add(p, self._init_state(group, p), group["amsgrad"], forced)
         return work
+
+    def _init_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Tensor]:
+        """The parameter's state, made on first use."""
+        state = self.state[p]
+        missing = {"exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])} - state.keys()
+        if "step" not in state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=group["group_step"].device)
+        for name in sorted(missing):
+            state[name] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        return state
 
     def _norm(self, gathered: list["Work"], loss_scale: Tensor | None) -> Tensor | None:
         """The norm of all gradients as one vector, 0-d, on the device of the first; None where no group uses it."""
@@ -224,7 +234,7 @@ class Work:
         sharded = False
         if type(p) not in (Tensor, torch.nn.Parameter) or p.is_complex():
             sharded = hasattr(p.grad, "full_tensor")
-            row = [_local(t) for t in row]
+            row = [local(t) for t in row]
         kernel = choose_kernel(row, forced)
         bucket = self.buckets.setdefault(kernel, kernels.Tensors())
         for column, tensor in zip(bucket.columns(), row, strict=False):
@@ -246,7 +256,8 @@ def _home(group: dict[str, Any]) -> torch.device:
     return devices.pop() if len(devices) == 1 else torch.device("cpu")
 
 
-def _local(t: Tensor) -> Tensor:
+def local(t: Tensor) -> Tensor:
+    """This rank's part of a DTensor, as real numbers where it is complex; a view."""
     t = t.to_local() if hasattr(t, "to_local") else t
     return torch.view_as_real(t) if t.is_complex() else t
 

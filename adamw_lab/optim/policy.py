@@ -112,6 +112,13 @@ def terms_at(group: dict[str, Any], step: Scalar, steps: list[Scalar], grad_fact
     )
 
 
+def moment_steps(group: dict[str, Any], t: Scalar) -> Scalar:
+    """Steps that the moments of a parameter at its step t have gathered: for the bias correction."""
+    if not group["restart_bias_correction"]:
+        return t
+    return minimum(t, value(group["group_step"]) - value(group["reset_step"]))
+
+
 def _columns(group: dict[str, Any], steps: list[Scalar], since_reset: Scalar, step: Scalar, length: Scalar):
     """`_corrections` for every parameter: three lists of floats, or three vectors on the device."""
     if isinstance(steps[0], Tensor):
@@ -125,7 +132,7 @@ def _columns(group: dict[str, Any], steps: list[Scalar], since_reset: Scalar, st
 def _corrections(group: dict[str, Any], t: Scalar, since_reset: Scalar, step: Scalar, length: Scalar):
     """(step size, root of v's bias correction, scale of the element threshold) of a parameter at its step t."""
     beta1, beta2 = group["betas"]
-    k = minimum(t, since_reset + 1) if group["restart_bias_correction"] else t
+    k = moment_steps(group, t)
     bias1, bias2_sqrt = 1 - beta1**k, sqrt(1 - beta2**k)
     theta = group["theta"]
     if group["published"]:  # eps stands outside the correction; the threshold is of the raw v

@@ -51,6 +51,9 @@ class AdamWSPAM(LabOptimizer):
         ValueError: a setting out of range, named with its value.
     """
 
+    PUBLISHED = dict(theta=5000.0, reset_interval=500, warmup_steps=150, grace_steps=20, eps=1e-6, weight_decay=0.0,
+                     spike_sigma=None, restart_bias_correction=False)
+
     def __init__(self, params: Iterable, lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 1e-2, *, theta: float | None = 50.0,
                  spike_sigma: float | None = 2.0, history: int = 100, spike_decay: tuple[float, float] = (0.0, 1.0),
@@ -72,9 +75,7 @@ class AdamWSPAM(LabOptimizer):
         bias correction never restarts; eps stands outside the correction; no norm detector. Defaults: theta 5000,
         reset_interval 500, warmup_steps 150, grace_steps 20, eps 1e-6, weight_decay 0; `overrides` change them.
         """
-        settings = dict(theta=5000.0, reset_interval=500, warmup_steps=150, grace_steps=20, eps=1e-6,
-                        weight_decay=0.0, spike_sigma=None, restart_bias_correction=False)
-        optimizer = cls(params, lr, **{**settings, **overrides})
+        optimizer = cls(params, lr, **{**cls.PUBLISHED, **overrides})
         for group in (optimizer.defaults, *optimizer.param_groups):
             group["published"] = True
         return optimizer

@@ -198,6 +198,6 @@ def _reset(state: dict, t: int, keep: tuple[float, float]) -> None:
     keep_m, keep_v = keep
     for name, factor in (("exp_avg", keep_m), ("exp_avg_sq", keep_v), ("max_exp_avg_sq", keep_v)):
         if name in state:
-            state[name] = factor * state[name]
+            state[name] = factor * state[name] if factor else torch.zeros_like(state[name])
     if keep == (0.0, 0.0):
         state["reset_step"] = t - 1

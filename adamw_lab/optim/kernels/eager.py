@@ -21,7 +21,7 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
             g = g * terms.grad_factor
         if terms.clip_scale is not None:
             g, count = _clip(g, v, terms.clip_scale[i], terms.clip_where_zero)
-            counts.append(count if pruned is None else count * 1)
+            counts.append(count)
         _adam(p, g, m, v, vmax, terms, i)
         if pruned is not None:
             fill_pruned(pruned, p, m, v, vmax)

@@ -1,0 +1,71 @@
+"""The named studies. A study is data: a notebook, what is compared, and for each profile the settings and seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adamw_lab.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The size of a study: settings common to all its points, and the seeds, the same for everything compared."""
+
+    base: Mapping[str, Any]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One notebook over arms × seeds. An arm is what sets its points apart from those of the other arms."""
+
+    question: str
+    notebook: str
+    arms: Mapping[str, Mapping[str, Any]]
+    profiles: Mapping[str, Profile]
+    note: str = ""
+
+    def points(self, profile: str) -> dict[str, dict[str, Any]]:
+        """Label -> parameters, in the order in which they run: each seed for all arms before the next seed."""
+        chosen = self.profiles[profile]
+        return {
+            f"{arm}_seed{seed}": {**chosen.base, **settings, "seed": seed}
+            for seed in chosen.seeds
+            for arm, settings in self.arms.items()
+        }
+
+
+OPTIMIZERS = Study(
+    question="How do the optimizers of the family train ResNet-18, each as it comes out of the box?",
+    notebook="08_resnet_experiment.ipynb",
+    arms={
+        **{name: {"optimizer": name} for name in ("sgd", "adam", "adamw", "adamwadv", "adamwspam")},
+        "adamwprune": {
+            "optimizer": "adamwprune",
+            # A run of 160 steps leaves no room for the default of 50 steps between updates.
+            "optimizer_options": {"target_sparsity": 0.7, "update_every": 5},
+        },
+    },
+    profiles={
+        # One thread a run: as many runs side by side as there are cores, and the same numbers however many there are.
+        "quick": Profile(
+            base={"model": "resnet18", "dataset": "digits", "epochs": 8, "batch_size": 64, "precision": "float32",
+                  "threads": 1},
+            seeds=(0, 1),
+        ),
+    },
+    note="Two seeds show that everything works; they do not rank optimizers.",
+)
+
+STUDIES: dict[str, Study] = {"optimizers": OPTIMIZERS}
+
+
+def find_study(name: str, profile: str) -> Study:
+    """The study of that name; ValueError if there is none, or if it has no such profile."""
+    if name not in STUDIES:
+        raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}.{did_you_mean(name, STUDIES)}")
+    profiles = STUDIES[name].profiles
+    if profile not in profiles:
+        raise ValueError(f"unknown profile {profile!r} of study {name!r}; allowed: {', '.join(profiles)}."
+                         f"{did_you_mean(profile, profiles)}")
+    return STUDIES[name]

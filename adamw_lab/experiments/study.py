@@ -1,0 +1,170 @@
+"""Running a named study: its points, their progress, then the table and the figure."""
+
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from adamw_lab.experiments.batch import Outcome, Point, run_points
+from adamw_lab.experiments.catalogue import Study, find_study
+from adamw_lab.experiments.parameters import check_parameters
+from adamw_lab.experiments.store import load_history, load_runs, run_name
+from adamw_lab.provenance import CHECKOUT, cores
+
+RECORDED = ["optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
+            "train_loss", "sparsity", "seconds", "steps", "epochs", "model", "parameters", "dataset", "batch_size",
+            "optimizer_options", "device", "precision", "threads"]
+RECORDED_PROVENANCE = ["hardware", "python", "torch", "adamw_lab", "commit"]
+
+
+def study_folder(name: str, profile: str, out: str | Path | None = None) -> Path:
+    """Where a study's runs lie: `out`, by default `runs/<study>-<profile>`."""
+    return Path("runs") / f"{name}-{profile}" if out is None else Path(out)
+
+
+def plan_study(study: Study, profile: str, folder: Path) -> list[Point]:
+    """The points of a study, all checked; ValueError for a parameter that the notebook or the training refuses."""
+    from adamw_lab.training import TrainConfig
+
+    notebook = CHECKOUT / "notebooks" / study.notebook
+    if not notebook.is_file():
+        raise ValueError(f"no notebook at {notebook}: studies run from a checkout of the project, "
+                         "installed by `pip install -e .`")
+    points = []
+    for label, given in study.points(profile).items():
+        parameters = check_parameters(notebook, given)
+        more = parameters["training_options"]
+        settings = {name: value for name, value in parameters.items() if name in TrainConfig.model_fields}
+        resolved = TrainConfig(**more, **settings).resolved().model_dump()
+        parameters.update({name: resolved.pop(name) for name in settings}, training_options=resolved)
+        points.append(Point(label, notebook, parameters, folder / run_name(label, notebook, parameters)))
+    return points
+
+
+def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out: str | Path | None = None,
+              record: bool = False) -> int:
+    """Run what is not done yet of a study, print its table and draw its figure; 0, or 1 if a point failed.
+
+    Args:
+        jobs: points at a time; None (default): one a core on a CPU, one on an accelerator.
+        out: where the runs go; None (default): `runs/<study>-<profile>`.
+        record: also write the numbers to `figures/data/` of the checkout, where the committed figures come from.
+
+    Raises:
+        ValueError: an unknown study or profile, or settings that the notebook refuses, before anything starts.
+    """
+    study = find_study(name, profile)
+    folder = study_folder(name, profile, out)
+    points = plan_study(study, profile, folder)
+    jobs = default_jobs(points) if jobs is None else jobs
+    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/", flush=True)
+    with Progress(len(points)) as progress:
+        outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if len(failed) < len(outcomes):
+        runs, history = results(points, folder)
+        print(f"\n{table(runs)}\n{study.note}\n")
+        for path in draw(runs, history, folder / f"{name}-{profile}"):
+            print(f"figure: {path}")
+    for outcome in failed:
+        print(f"failed: {outcome.point.label}: {outcome.error}\n        see {outcome.point.executed}")
+    if record and not failed:
+        for path in record_study(runs, history, CHECKOUT / "figures" / "data" / f"{name}-{profile}"):
+            print(f"recorded: {path}")
+    counts = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
+    print("{} done, {} skipped because they were done before, {} failed".format(*counts))
+    return 1 if failed else 0
+
+
+def default_jobs(points: list[Point]) -> int:
+    """As many points at a time as the cores carry; one on an accelerator."""
+    first = points[0].parameters
+    if first.get("device", "cpu") != "cpu":
+        return 1
+    return max(1, min(len(points), cores() // (first.get("threads") or cores())))
+
+
+class Progress:
+    """A bar with the time left where there is a terminal, and a line for each point that ends, everywhere."""
+
+    def __init__(self, total: int):
+        self.total, self.ended, self.skipped = total, 0, 0
+        self.start = time.monotonic()
+
+    def __enter__(self):
+        self.bar = tqdm(total=self.total, unit="run", disable=None, leave=False)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def report(self, outcome: Outcome) -> None:
+        self.ended += 1
+        if outcome.status == "skipped":
+            self.skipped += 1
+            self.bar.initial = self.skipped  # so that the bar's rate counts what ran
+        elif outcome.status == "failed":
+            self.line(f"{outcome.point.label} FAILED: {outcome.error}")
+        else:
+            self.line(f"{outcome.point.label} done in {outcome.seconds:.0f} s")
+        self.bar.update()
+
+    def line(self, text: str) -> None:
+        rate = (time.monotonic() - self.start) / (self.ended - self.skipped)
+        left = rate * (self.total - self.ended)
+        tail = f"; about {tqdm.format_interval(left)} left" if self.ended < self.total else ""
+        self.bar.write(f"[{self.ended}/{self.total}] {text}{tail}")
+
+    def tick(self) -> None:
+        self.bar.refresh()
+
+
+def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Summaries and curves of the finished points, in the points' order; older runs in the folder do not count."""
+    names = {point.run_dir.name: place for place, point in enumerate(points)}
+    tables = []
+    for loaded in (load_runs(folder), load_history(folder)):
+        own = loaded[loaded["run"].isin(names)]
+        tables.append(own.sort_values("run", key=lambda runs: runs.map(names), kind="stable", ignore_index=True))
+    return tables[0], tables[1]
+
+
+def table(runs: pd.DataFrame) -> str:
+    """Accuracy (mean and range over seeds), achieved sparsity and seconds of each optimizer, the best first."""
+    by = runs.groupby("optimizer")
+    accuracy = 100 * by["validation_accuracy"].agg(["mean", "min", "max"])
+    rows = pd.DataFrame({
+        "validation accuracy": accuracy["mean"].map("{:.2f} %".format),
+        "range over seeds": [f"{low:.2f} to {high:.2f}" for low, high in zip(accuracy["min"], accuracy["max"],
+                                                                             strict=True)],
+        "seeds": by.size(),
+        "sparsity": by["sparsity"].mean().map("{:.1%}".format),
+        "seconds": by["seconds"].mean().map("{:.0f}".format),
+    })
+    return rows.loc[accuracy["mean"].sort_values(ascending=False, kind="stable").index].reset_index().to_string(index=False)
+
+
+def draw(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[Path]:
+    """Draw the study's figure to `path`.svg and .png."""
+    from adamw_lab.figures import save, study_figure
+
+    return save(study_figure(runs, history), path)
+
+
+def record_study(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[Path]:
+    """Write a study's numbers as text: `path`.csv, a row a run with its hardware, and `path`-epochs.csv.
+
+    The order is that of the points and floats have seven digits, so that the same runs give the same files.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sources = [json.loads((Path(run) / "provenance.json").read_text(encoding="utf-8")) for run in runs["path"]]
+    facts = pd.DataFrame(sources, columns=RECORDED_PROVENANCE)
+    epochs = history.drop(columns=["run"])
+    written = []
+    for suffix, content in (("", pd.concat([runs[RECORDED], facts], axis=1)), ("-epochs", epochs)):
+        target = path.with_name(f"{path.name}{suffix}.csv")
+        content.to_csv(target, index=False, float_format="%.7g", lineterminator="\n")
+        written.append(target)
+    return written

@@ -1,0 +1,166 @@
+"""The update rule in one pass over memory, compiled by Numba: one launch for all tensors of a group.
+
+Tensors are cut into chunks; a table of addresses and one of chunks make them a single parallel loop. Within a chunk the
+loop runs over plain slices, which is what vectorizes. Numba writes past autograd, so versions are bumped by hand.
+"""
+
+import math
+import threading
+from functools import cache, lru_cache
+
+import numba
+import numpy as np
+import torch
+from numba import carray, njit, prange, types
+from numba.extending import intrinsic
+from torch import Tensor
+
+from adamw_lab.optim.kernels import Tensors, Terms
+
+CHUNK = 16_384
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+# Numba's simplest threading layer aborts the process when two threads launch at once.
+_LAUNCH = threading.Lock()
+
+
+def update(tensors: Tensors, terms: Terms) -> Tensor | None:
+    """One step of every parameter, in place. Returns the number of elements clipped, None if the term is off."""
+    dtypes = {p.dtype for p in tensors.params}
+    if len(dtypes) > 1:
+        raise TypeError(f"one call serves one dtype, got {dtypes}")
+    real = _NUMPY[dtypes.pop()]
+    columns = [column for column in tensors.columns() if column]
+    addresses = np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
+    chunks = _chunks(tuple(p.numel() for p in tensors.params))
+    clip = terms.clip_scale is not None and min(terms.clip_scale) < math.inf
+    keep = (terms.keep_m, terms.keep_v) != (1.0, 1.0)
+    kernel = _kernel(real, bool(tensors.max_exp_avg_sqs), clip, terms.clip_where_zero, keep, terms.prune)
+    scalars = np.array([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
+                        terms.keep_m, terms.keep_v, terms.decay], dtype=real)
+    scales = terms.clip_scale if clip else [math.inf] * len(tensors.params)
+    per_tensor = np.array([terms.step_size, terms.bias2_sqrt, scales], dtype=real)
+    clipped = np.zeros(len(chunks), dtype=np.int64)
+    with _LAUNCH:
+        _use_torch_threads()
+        kernel(addresses, chunks, scalars, per_tensor, clipped)
+    torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
+    return torch.tensor(int(clipped.sum())) if terms.clip_scale is not None else None
+
+
+def norm(grads: list[Tensor]) -> Tensor:
+    """The 2-norm of all elements of dense tensors, 0-d float64, summed in float64."""
+    total = 0.0
+    for dtype in {g.dtype for g in grads}:
+        same = [g for g in grads if g.dtype == dtype]
+        addresses = np.array([g.data_ptr() for g in same], dtype=np.int64)
+        chunks = _chunks(tuple(g.numel() for g in same))
+        sums = np.zeros(len(chunks))
+        with _LAUNCH:
+            _use_torch_threads()
+            _norm_kernel(_NUMPY[dtype])(addresses, chunks, sums)
+        total += float(sums.sum())
+    return torch.tensor(math.sqrt(total), dtype=torch.float64)
+
+
+@lru_cache(maxsize=64)
+def _chunks(numels: tuple[int, ...]) -> np.ndarray:
+    """Rows (tensor, first element, elements) that cover all tensors."""
+    rows = [(i, start, min(CHUNK, n - start)) for i, n in enumerate(numels) for start in range(0, n, CHUNK)]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def _use_torch_threads() -> None:
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+
+
+@intrinsic
+def _pointer(typing_context, address, scalar):
+    """An address, taken as a pointer to the type of `scalar`."""
+    pointer = types.CPointer(scalar)
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+    return pointer(address, scalar), codegen
+
+
+@cache
+def _norm_kernel(real):
+    zero = real(0)
+
+    # sums may be split over vector lanes, which nothing else in these kernels may
+    @njit(parallel=True, cache=True, fastmath={"contract", "reassoc"})
+    def kernel(addresses, chunks, sums):
+        for c in prange(len(chunks)):
+            row, start, size = chunks[c]
+            g = carray(_pointer(addresses[row], zero), start + size)[start:]
+            total = 0.0
+            for i in range(size):
+                x = np.float64(g[i])
+                total += x * x
+            sums[c] = total
+
+    return kernel
+
+
+@cache
+def _kernel(real, amsgrad: bool, clip: bool, clip_where_zero: bool, keep: bool, prune: bool):
+    """The loop with the terms that are on; compiled once for each combination and kept on disk."""
+    zero = real(0)
+
+    @njit(parallel=True, cache=True, fastmath={"contract"})
+    def kernel(addresses, chunks, scalars, per_tensor, clipped):
+        beta1, gain1, beta2, gain2, eps, factor, keep_m, keep_v, decay = scalars
+        for c in prange(len(chunks)):
+            row, start, size = chunks[c]
+            end = start + size
+            p = carray(_pointer(addresses[0, row], zero), end)[start:]
+            g = carray(_pointer(addresses[1, row], zero), end)[start:]
+            m = carray(_pointer(addresses[2, row], zero), end)[start:]
+            v = carray(_pointer(addresses[3, row], zero), end)[start:]
+            if amsgrad:
+                vmax = carray(_pointer(addresses[4, row], zero), end)[start:]
+            step_size, bias2_sqrt, scale = per_tensor[0, row], per_tensor[1, row], per_tensor[2, row]
+            count = 0
+            for i in range(size):
+                gi = g[i] * factor
+                mi = m[i]
+                vi = v[i]
+                if prune:
+                    dead = (vi == zero) and np.signbit(vi)
+                if keep:
+                    mi = mi * keep_m if keep_m != zero else zero
+                    vi = vi * keep_v if keep_v != zero else zero
+                if clip:
+                    limit = math.sqrt(vi * scale)
+                    if clip_where_zero or vi > zero:
+                        if gi > limit:
+                            gi = limit
+                            count += 1
+                        elif gi < -limit:
+                            gi = -limit
+                            count += 1
+                mi = beta1 * mi + gain1 * gi
+                vi = beta2 * vi + gain2 * gi * gi
+                pi = decay * p[i]
+                wi = vi
+                if amsgrad:
+                    wi = vmax[i]
+                    if keep:
+                        wi = wi * keep_v if keep_v != zero else zero
+                    if vi > wi or vi != vi:
+                        wi = vi
+                pi = pi - step_size * mi / (math.sqrt(wi) / bias2_sqrt + eps)
+                if prune and dead:
+                    pi = zero
+                    mi = zero
+                    vi = -zero
+                    wi = zero
+                p[i] = pi
+                m[i] = mi
+                v[i] = vi
+                if amsgrad:
+                    vmax[i] = wi
+            clipped[c] = count
+
+    return kernel

@@ -1,0 +1,115 @@
+"""Optimizers by name: torch's own classical ones and the lab's."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from adamw_lab.optim.adv import AdamWAdv
+from adamw_lab.optim.groups import parameter_groups
+from adamw_lab.optim.prune import BASES, AdamWPrune, base_settings
+from adamw_lab.optim.spam import AdamWSPAM
+from adamw_lab.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How a named optimizer is made: its class (or another maker), and the settings that differ from the class's own."""
+
+    make: Callable[..., Optimizer]
+    cls: type[Optimizer]
+    preset: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options and their defaults, without `params`, `lr` and `total_steps`, which `build_optimizer` names."""
+        defaults = {name: p.default for name, p in inspect.signature(self.cls).parameters.items()
+                    if p.kind is not p.VAR_KEYWORD and name not in ("params", "lr", "total_steps")}
+        return {**defaults, **{name: value for name, value in self.preset.items() if name != "lr"}}
+
+    @property
+    def lr(self) -> float:
+        """The default learning rate."""
+        return self.preset.get("lr", inspect.signature(self.cls).parameters["lr"].default)
+
+    @property
+    def lab(self) -> bool:
+        """Whether it is one of the lab's, which anneal by themselves when `total_steps` is given."""
+        return "total_steps" in inspect.signature(self.cls).parameters
+
+
+OPTIMIZERS: dict[str, Spec] = {
+    "sgd": Spec(torch.optim.SGD, torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    "adagrad": Spec(torch.optim.Adagrad, torch.optim.Adagrad),
+    "rmsprop": Spec(torch.optim.RMSprop, torch.optim.RMSprop, {"lr": 1e-3}),
+    "adam": Spec(torch.optim.Adam, torch.optim.Adam),
+    "adamw": Spec(torch.optim.AdamW, torch.optim.AdamW),
+    "adamw_clip": Spec(AdamWAdv, AdamWAdv, {"amsgrad": False}),
+    "adamwadv": Spec(AdamWAdv, AdamWAdv),
+    "adamwspam": Spec(AdamWSPAM, AdamWSPAM),
+    "adamwspam_published": Spec(AdamWSPAM.published, AdamWSPAM, dict(AdamWSPAM.PUBLISHED)),
+    "adamwprune": Spec(AdamWPrune, AdamWPrune),
+}
+"""name -> `Spec`. The classical ones are torch's own; `adamw_clip` is AdamW with clipping by the global norm alone."""
+
+
+def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: float | None = None,
+                    total_steps: int | None = None, **options: Any) -> Optimizer:
+    """Make the optimizer of that name.
+
+    Args:
+        name: a key of `OPTIMIZERS`.
+        model_or_params: a module, which is grouped by `parameter_groups` (no decay and no pruning of biases, norms
+            and embeddings), or whatever a torch optimizer takes, which is used as it is.
+        lr: learning rate; None (default): the optimizer's own.
+        total_steps: length of the run in steps, over which the lab's optimizers anneal from lr to `min_lr` (default
+            0; `min_lr=lr` keeps it constant). torch's own take a torch scheduler instead and ignore it.
+        options: any other argument of the optimizer's class.
+
+    Raises:
+        ValueError: an unknown name or option, or a value out of range.
+    """
+    check_options(name, options)
+    spec = OPTIMIZERS[name]
+    settings = {**spec.preset, **options}
+    if lr is not None:
+        settings["lr"] = lr
+    if spec.lab:
+        settings["total_steps"] = total_steps
+    is_model = isinstance(model_or_params, nn.Module)
+    params = parameter_groups(model_or_params, settings.get("weight_decay")) if is_model else list(model_or_params)
+    if not spec.lab and not {"fused", "foreach", "differentiable"} & options.keys() and _can_fuse(spec.cls, params):
+        settings["fused"] = True
+    return spec.make(params, **settings)
+
+
+def check_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse an unknown optimizer or option.
+
+    Raises:
+        ValueError: names it, what is allowed, and the nearest name.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}; allowed: {', '.join(OPTIMIZERS)}."
+                         f"{did_you_mean(name, OPTIMIZERS)}")
+    allowed = dict(OPTIMIZERS[name].options)
+    if OPTIMIZERS[name].cls is AdamWPrune and options.get("base", "adamw") in BASES:
+        allowed |= base_settings(options.get("base", "adamw"))
+    for option in options:
+        if option not in allowed:
+            raise ValueError(f"unknown option {option!r} of optimizer {name!r}; allowed: {', '.join(allowed)}."
+                             f"{did_you_mean(option, allowed)}")
+
+
+def _can_fuse(cls: type[Optimizer], params: list) -> bool:
+    """Whether torch has a fused step of `cls` for all of these parameters."""
+    if "fused" not in inspect.signature(cls).parameters:
+        return False
+    entries = [p for group in params for p in (group["params"] if isinstance(group, dict) else [group])]
+    tensors = [p[1] if isinstance(p, tuple) else p for p in entries]
+    devices = {"cpu"} if cls is torch.optim.Adagrad else {"cpu", "cuda"}
+    return all(p.is_floating_point() and p.device.type in devices for p in tensors)

@@ -1,0 +1,238 @@
+"""Pruning during training for any torch optimizer, by hooks: the baselines, on one schedule and one selection.
+
+Each keeps a byte mask a weight, and what its score needs beside it; `state_bytes` says how much.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from adamw_lab.pruning.allocation import SCOPES, allocate
+from adamw_lab.pruning.schedules import check_schedule, sparsity_at
+from adamw_lab.pruning.scores import random
+from adamw_lab.pruning.selection import lowest_masks
+from adamw_lab.suggest import did_you_mean
+
+
+class Pruner:
+    """Prunes an optimizer's weights after its steps; a subclass says which by `_score`.
+
+    At `begin_step`, every `update_every` steps after it and at `end_step` the masks are chosen anew, so that exactly
+    round(s · n) weights are pruned, s from `sparsity_at`. After every step the pruned weights are set to 0. Once
+    pruned, a weight stays so. Steps are counted from the moment the pruner is attached, by the optimizer's post-hook.
+
+    Covered are weights with ndim >= 2 of groups that do not say `prunable=False`.
+
+    Args:
+        optimizer: Any torch optimizer; its step is hooked.
+        target_sparsity: Fraction of the covered weights to prune, in [0, 1).
+        begin_step: First step of the schedule, where sparsity is still 0.
+        end_step: Step at which the target is reached, and of the last update.
+        update_every: Steps between updates.
+        schedule: A name of `SCHEDULES`.
+        scope: "global", "layer" or "erk"; see `allocate`.
+
+    Raises:
+        ValueError: an argument out of range, or nothing to prune; at an update, NaN among the scores, with the
+            parameter's name.
+    """
+
+    stored: tuple[str, ...] = ("mask",)
+    """What is kept of every weight, on its device, in a tensor of its shape."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        target_sparsity: float = 0.7,
+        begin_step: int,
+        end_step: int,
+        update_every: int = 50,
+        schedule: str = "cubic",
+        scope: str = "global",
+    ) -> None:
+        check_schedule(begin_step=begin_step, end_step=end_step, target=target_sparsity, schedule=schedule)
+        if scope not in SCOPES:
+            hint = did_you_mean(str(scope), SCOPES)
+            raise ValueError(f"unknown scope {scope!r}; allowed: {', '.join(SCOPES)}.{hint}")
+        if update_every < 1:
+            raise ValueError(f"Invalid update_every: {update_every!r}; allowed: a whole number of at least 1")
+        self.target_sparsity, self.schedule, self.scope = target_sparsity, schedule, scope
+        self.begin_step, self.end_step, self.update_every = begin_step, end_step, update_every
+        self.step = 0
+        self._weights = _covered(optimizer)
+        if not self._weights:
+            raise ValueError("nothing to prune: the optimizer has no prunable parameter with two or more dimensions")
+        self._state = {name: self._new_state(p) for name, p in self._weights.items()}
+        self._hooks = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
+
+    def sparsity(self) -> float:
+        """The pruned fraction of the covered weights."""
+        pruned = sum(int(state["mask"].sum()) for state in self._state.values())
+        return pruned / sum(p.numel() for p in self._weights.values())
+
+    def masks(self) -> dict[str | int, Tensor]:
+        """Copies of the masks, True where pruned, by the parameter's name, or its index where it has none."""
+        return {name: state["mask"].clone() for name, state in self._state.items()}
+
+    def state_bytes(self) -> int:
+        """Bytes that this pruner keeps between steps, beside the optimizer's own."""
+        return sum(t.nbytes for state in self._state.values() for t in state.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Step and tensors; load it together with model and optimizer."""
+        return {"step": self.step, "state": {name: dict(state) for name, state in self._state.items()}}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            ValueError: it was saved for other parameters.
+        """
+        if saved["state"].keys() != self._state.keys():
+            differing = sorted(map(str, saved["state"].keys() ^ self._state.keys()))
+            raise ValueError(f"state of other parameters: {', '.join(differing)} are not in both")
+        self.step = saved["step"]
+        for name, state in self._state.items():
+            for key, tensor in state.items():
+                tensor.copy_(saved["state"][name][key])
+
+    def remove(self) -> None:
+        """Take the hooks off; weights that are 0 now may then train again."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _new_state(self, p: Tensor) -> dict[str, Tensor]:
+        return {key: torch.zeros_like(p, dtype=torch.bool if key == "mask" else None) for key in self.stored}
+
+    def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Importance of each weight, of p's shape; lowest is pruned first."""
+        raise TypeError(f"{type(self).__name__} has no score: a subclass of Pruner defines one")
+
+    def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        """What has to be read before the weights move."""
+
+    @torch.no_grad()
+    def _after_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        self.step += 1
+        since = self.step - self.begin_step
+        if self.step == self.end_step or 0 <= since < self.end_step - self.begin_step and since % self.update_every == 0:
+            self._update()
+        for name, p in self._weights.items():
+            p.masked_fill_(self._state[name]["mask"], 0)
+
+    def _update(self) -> None:
+        sparsity = sparsity_at(
+            self.step,
+            begin_step=self.begin_step,
+            end_step=self.end_step,
+            target=self.target_sparsity,
+            schedule=self.schedule,
+        )
+        names = list(self._weights)
+        counts = allocate([p.shape for p in self._weights.values()], sparsity, self.scope)
+        parts = [(names, counts)] if self.scope == "global" else [([n], c) for n, c in zip(names, counts, strict=True)]
+        for part, count in parts:
+            masks = lowest_masks(_Scores(self._scores, part), count, names=[str(name) for name in part])
+            for name, mask in zip(part, masks, strict=True):
+                self._state[name]["mask"].copy_(mask)
+
+    def _scores(self, names: list[str | int]) -> Iterator[Tensor]:
+        for name in names:
+            state = self._state[name]
+            score = self._score(name, self._weights[name], state)
+            yield torch.where(state["mask"], -math.inf, score)
+
+
+class _Scores:
+    """Scores computed anew at each walk, so that selection holds one tensor at a time."""
+
+    def __init__(self, make: Callable[[list], Iterator[Tensor]], names: list) -> None:
+        self._make, self._names = make, names
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self._make(self._names)
+
+
+class MagnitudePruner(Pruner):
+    """Gradual magnitude pruning (Zhu and Gupta, arXiv 1710.01878): the score is |w|.
+
+    Keeps 1 byte a weight. There, masked weights keep their values and might return; here they are 0 and do not.
+    Arguments are `Pruner`'s.
+    """
+
+    def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
+        return p.abs()
+
+
+class RandomPruner(Pruner):
+    """The control: every weight has a random score of its own, fixed by `seed` and the parameter's index.
+
+    Keeps 1 byte a weight. Arguments are `Pruner`'s, and `seed`.
+    """
+
+    def __init__(self, optimizer: Optimizer, *, seed: int = 0, **options: Any) -> None:
+        self.seed = seed
+        super().__init__(optimizer, **options)
+
+    def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
+        index = list(self._weights).index(name)
+        return random(p, p, p, seed=self.seed * len(self._weights) + index)
+
+
+class MovementPruner(Pruner):
+    """Movement pruning (Sanh, Wolf, Rush, arXiv 2005.07683): the score is S = −Σ w · ∂L/∂w over all steps so far.
+
+    High where weights have moved away from zero. The gradient is straight-through: taken where masked weights are 0,
+    it counts for all, with the value that a masked weight had when it was masked; so its score goes on, and the weight
+    returns with that value once it ranks high enough. The published code masks the weights' own gradients too; here
+    the optimizer's moments see them, while the masked weights do not move.
+
+    Keeps 1 byte and two numbers a weight: mask, score, and the values of the masked. The gradients must be there
+    when the optimizer steps, so a step with a closure is refused. Arguments are `Pruner`'s.
+    """
+
+    stored = ("mask", "score", "masked_values")
+
+    def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
+        return state["score"]
+
+    @torch.no_grad()
+    def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        if any(callable(a) for a in (*args, *kwargs.values())):
+            raise ValueError("MovementPruner needs gradients before the step; allowed: step() without a closure")
+        for name, p in self._weights.items():
+            if p.grad is not None:
+                state = self._state[name]
+                state["score"].addcmul_(torch.where(state["mask"], state["masked_values"], p), p.grad, value=-1)
+
+    def _update(self) -> None:
+        for name, p in self._weights.items():
+            state = self._state[name]
+            p.copy_(torch.where(state["mask"], state["masked_values"], p))
+        super()._update()
+        for name, p in self._weights.items():
+            state = self._state[name]
+            state["masked_values"].copy_(torch.where(state["mask"], p, 0))
+
+    def _scores(self, names: list[str | int]) -> Iterator[Tensor]:
+        return (self._state[name]["score"] for name in names)
+
+
+def _covered(optimizer: Optimizer) -> dict[str | int, Tensor]:
+    """The prunable parameters, by name or else by index among all parameters."""
+    found: dict[str | int, Tensor] = {}
+    index = 0
+    for group in optimizer.param_groups:
+        names = group.get("param_names", range(index, index + len(group["params"])))
+        index += len(group["params"])
+        if group.get("prunable", True):
+            found |= {n: p for n, p in zip(names, group["params"], strict=True) if p.ndim >= 2}
+    return found

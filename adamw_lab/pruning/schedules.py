@@ -1,0 +1,67 @@
+"""How sparsity grows: pure functions of the step."""
+
+from collections.abc import Callable
+
+from adamw_lab.suggest import did_you_mean
+
+
+def cubic(tau: float) -> float:
+    """1 − (1 − τ)³: fast while there is much to remove (Zhu and Gupta, arXiv 1710.01878)."""
+    return 1.0 - (1.0 - tau) ** 3
+
+
+def late_cubic(tau: float) -> float:
+    """τ³: most is removed at the end, as AdamWPrune's project does."""
+    return tau**3
+
+
+def linear(tau: float) -> float:
+    """τ."""
+    return tau
+
+
+def one_shot(tau: float) -> float:
+    """0 before τ = 1, then 1: everything at the end step (Han et al., arXiv 1506.02626, prune a trained
+    network once).
+    """
+    return 1.0 if tau >= 1.0 else 0.0
+
+
+_ALL: tuple[Callable[[float], float], ...] = (cubic, late_cubic, linear, one_shot)
+SCHEDULES = {f.__name__: f for f in _ALL}
+"""Name -> fraction of the target sparsity at τ, the fraction of the way from begin to end; each goes from 0
+to 1.
+"""
+
+
+def check_schedule(*, begin_step: int, end_step: int, target: float, schedule: str) -> None:
+    """Refuse what no sparsity follows from.
+
+    Raises:
+        ValueError: an unknown schedule, a target outside [0, 1), or steps that are negative or in the wrong
+            order.
+    """
+    if schedule not in SCHEDULES:
+        hint = did_you_mean(str(schedule), SCHEDULES)
+        raise ValueError(f"unknown schedule {schedule!r}; allowed: {', '.join(SCHEDULES)}.{hint}")
+    if not 0.0 <= target < 1.0:
+        raise ValueError(f"Invalid target_sparsity: {target!r}; allowed: from 0 to below 1")
+    if not 0 <= begin_step <= end_step:
+        raise ValueError(
+            f"Invalid begin_step, end_step: {begin_step!r}, {end_step!r}; allowed: 0 <= begin <= end"
+        )
+
+
+def sparsity_at(step: int, *, begin_step: int, end_step: int, target: float, schedule: str) -> float:
+    """The fraction of weights that ought to be pruned at a step: 0 up to `begin_step`, `target` from
+    `end_step` on.
+
+    Between them target · schedule((step − begin_step) / (end_step − begin_step)). Errors are
+    `check_schedule`'s.
+    """
+    check_schedule(begin_step=begin_step, end_step=end_step, target=target, schedule=schedule)
+    if step >= end_step:
+        return target
+    if step <= begin_step:
+        return 0.0
+    return target * SCHEDULES[schedule]((step - begin_step) / (end_step - begin_step))

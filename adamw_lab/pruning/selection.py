@@ -1,0 +1,317 @@
+"""The exact k-th smallest of all elements of many tensors, and the mask of the k smallest, without ever
+joining them.
+
+Radix selection: a float's bits, as an integer that orders as the floats do, are counted 16 at a time from
+the top; two passes settle a float32, four a float64. Histograms add up over tensors and, by one all-reduce
+a pass, over ranks.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+_DIGIT = 16
+_BINS = 1 << _DIGIT
+_SLICE = 1 << 20
+"""Elements handled at once where a step needs temporaries."""
+_SHARED = 1 << 17
+"""Elements from which on a tensor is shared among threads."""
+_INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
+_FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+
+
+def kth_smallest(
+    tensors: Iterable[Tensor],
+    k: int,
+    group: dist.ProcessGroup | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Tensor:
+    """The k-th smallest element, k from 1, of all tensors together: exact, as torch.kthvalue of their
+    concatenation.
+
+    Args:
+        tensors: Floating-point tensors of any shapes and strides. Walked several times (twice for float32,
+            four times for float64), one tensor at a time, so an object whose `__iter__` computes them anew
+            never holds two. Contiguous or channels_last float32 and float64 are read where they lie; lower
+            precision is widened a tensor at a time.
+        k: 1 is the smallest. -0.0 and 0.0 are equal, and come back as 0.0; infinities count as any value.
+        group: Ranks that each hold a part of every tensor (perhaps an empty one): the k-th smallest over
+            all of them, the same on each. Every rank must give as many tensors, in the same order. None:
+            this process alone.
+        names: What to call the tensors in an error; their index otherwise.
+
+    Returns:
+        A 0-d float32 tensor (float64 if any tensor is) on the first tensor's device.
+
+    Raises:
+        ValueError: k is not from 1 to the number of elements; or there are NaNs: says where and how many.
+        TypeError: a tensor is not floating-point, or `tensors` can be walked only once.
+    """
+    return _select(tensors, k, group, names, least=1)[0]
+
+
+def lowest_masks(
+    tensors: Iterable[Tensor],
+    k: int,
+    group: dist.ProcessGroup | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Iterator[Tensor]:
+    """Masks, one a tensor and made as they are asked for, that are True at exactly the k smallest elements
+    of all.
+
+    Equal elements at the threshold are taken in order of tensor, then rank, then position (row-major), so
+    the same input gives the same masks. Selection, with its errors and collectives, happens in the call;
+    arguments, k from 0, and errors are those of `kth_smallest`. Every mask has its tensor's shape and
+    device.
+    """
+    threshold, ties = _select(tensors, k, group, names, least=0)
+    ahead = None if group is None else _ties_ahead(tensors, threshold, group)
+    return _masks(tensors, threshold, ties, ahead)
+
+
+def _masks(
+    tensors: Iterable[Tensor], threshold: Tensor, ties: int, ahead: list[int] | None
+) -> Iterator[Tensor]:
+    taken = 0
+    for index, tensor in enumerate(tensors):
+        values = tensor.detach().to(threshold.dtype)
+        limit = threshold.to(values.device)
+        mask = values < limit
+        if ahead is not None:
+            taken = ahead[index]
+        if taken < ties:
+            taken += _mark_ties(mask, values, limit, ties - taken)
+        yield mask
+
+
+def _mark_ties(mask: Tensor, values: Tensor, limit: Tensor, most: int) -> int:
+    """Set `mask` at the first `most` elements that equal `limit`; returns how many there were to set."""
+    equal = values == limit
+    count = int(equal.sum())
+    if count <= most:
+        mask |= equal
+        return count
+    chosen = equal.flatten() if equal.is_contiguous() else equal.contiguous().flatten()
+    left = most
+    for part in chosen.split(_SLICE):
+        here = int(part.sum())
+        if here > left:
+            part[part.nonzero().flatten()[left:]] = False
+        left -= min(left, here)
+    mask |= chosen.view(equal.shape)
+    return most
+
+
+def _ties_ahead(tensors: Iterable[Tensor], threshold: Tensor, group: dist.ProcessGroup) -> list[int]:
+    """For each tensor, how many elements equal to the threshold come before this rank's part of it."""
+    counts = [(t.detach().to(threshold.dtype) == threshold.to(t.device)).sum() for t in tensors]
+    mine = torch.stack([c.to(threshold.device) for c in counts])
+    parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, mine, group=group)
+    table = torch.stack(parts, dim=1)
+    before = table.flatten().cumsum(0).view(table.shape) - table
+    return before[:, dist.get_rank(group)].tolist()
+
+
+def _select(
+    tensors: Iterable[Tensor],
+    k: int,
+    group: dist.ProcessGroup | None,
+    names: Sequence[str] | None,
+    least: int,
+) -> tuple[Tensor, int]:
+    """The k-th smallest value, and how many of the elements equal to it are among the k smallest."""
+    if iter(tensors) is tensors:
+        raise TypeError("tensors can be walked only once; allowed: a list, or an object that makes iterators")
+    workers = torch.get_num_threads()
+    with ThreadPoolExecutor(workers) as pool:
+        top = _count_top(tensors, torch.float32, pool, workers, names)
+        dtype = torch.float32
+        if top is None:
+            top, dtype = _count_top(tensors, torch.float64, pool, workers, names), torch.float64
+        histogram, nans = top
+        _reduce(histogram, group)
+        _refuse_nans(nans, group, names)
+        total = int(histogram.sum())
+        if isinstance(k, bool) or not isinstance(k, int) or not least <= k <= total:
+            raise ValueError(f"Invalid k: {k!r}; allowed: from {least} to {total}, the number of elements")
+        device = histogram.device
+        if k == 0:
+            return torch.tensor(-torch.inf, dtype=dtype, device=device), 0
+        digit, left = _locate(histogram, k)
+        prefix = digit - _BINS // 2
+        for shift in range(torch.finfo(dtype).bits - 2 * _DIGIT, -1, -_DIGIT):
+            counters = _Counters(dtype, pool, workers)
+            for tensor in tensors:
+                counters.of(tensor).below(_flat(tensor, dtype), prefix, shift)
+            histogram = counters.histogram(device)
+            _reduce(histogram, group)
+            digit, left = _locate(histogram, left)
+            prefix = prefix << _DIGIT | digit
+    return _float_of(prefix, dtype, device), left
+
+
+def _count_top(
+    tensors: Iterable[Tensor],
+    dtype: torch.dtype,
+    pool: ThreadPoolExecutor,
+    workers: int,
+    names: Sequence[str] | None,
+) -> tuple[Tensor, Tensor] | None:
+    """The histogram of the top digit and the NaNs in each tensor; None once a tensor turns out wider than
+    `dtype`.
+    """
+    counters, nans, device = _Counters(dtype, pool, workers), [], None
+    for index, tensor in enumerate(tensors):
+        if tensor.dtype not in _FLOATS:
+            allowed = ", ".join(map(str, _FLOATS))
+            raise TypeError(f"tensor {_name(index, names)} is {tensor.dtype}; allowed: {allowed}")
+        if tensor.dtype is torch.float64 and dtype is not torch.float64:
+            return None
+        device = tensor.device if device is None else device
+        nans.append(counters.of(tensor).top(_flat(tensor, dtype)))
+    if device is None:
+        raise ValueError("no tensors given: there is nothing to choose from")
+    return counters.histogram(device), torch.stack([n.to(device) for n in nans])
+
+
+def _flat(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """All elements in one dimension, in the order they lie in memory: a view where they lie densely."""
+    tensor = tensor.detach()
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    return tensor.permute(order).reshape(-1).to(dtype)
+
+
+def _reduce(counts: Tensor, group: dist.ProcessGroup | None) -> None:
+    if group is not None:
+        dist.all_reduce(counts, group=group)
+
+
+def _refuse_nans(nans: Tensor, group: dist.ProcessGroup | None, names: Sequence[str] | None) -> None:
+    _reduce(nans, group)
+    found = [f"{n} in tensor {_name(i, names)}" for i, n in enumerate(nans.tolist()) if n]
+    if found:
+        raise ValueError(f"NaN cannot be ranked: {', '.join(found)}")
+
+
+def _name(index: int, names: Sequence[str] | None) -> str:
+    return str(index) if names is None else names[index]
+
+
+def _locate(histogram: Tensor, k: int) -> tuple[int, int]:
+    """The bin that holds the k-th element, and k counted from that bin's start."""
+    sums = histogram.cpu().cumsum(0)
+    digit = int(torch.searchsorted(sums, k))
+    return digit, k - int(sums[digit] - histogram[digit])
+
+
+def _lowest(dtype: torch.dtype) -> int:
+    return torch.iinfo(_INTEGER[dtype]).min
+
+
+def _float_of(key: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    bits = key if key >= 0 else _lowest(dtype) - key
+    return torch.tensor(bits, dtype=_INTEGER[dtype]).view(dtype).to(device)
+
+
+class _Counters:
+    """A counter for each device that tensors lie on, made when first needed."""
+
+    def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor, workers: int) -> None:
+        self._dtype, self._pool, self._workers = dtype, pool, workers
+        self._counters: dict[torch.device, _TorchCounter | _CompiledCounter] = {}
+
+    def of(self, tensor: Tensor) -> "_TorchCounter | _CompiledCounter":
+        device = tensor.device
+        if device not in self._counters:
+            if device.type == "cpu" and _compiled() is not None:
+                self._counters[device] = _CompiledCounter(self._dtype, self._pool, self._workers)
+            else:
+                self._counters[device] = _TorchCounter(self._dtype, device)
+        return self._counters[device]
+
+    def histogram(self, device: torch.device) -> Tensor:
+        return torch.stack([c.histogram().to(device) for c in self._counters.values()]).sum(0)
+
+
+class _TorchCounter:
+    """Counts on any device, a slice at a time so that the keys need little memory."""
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self._integer, self._lowest = _INTEGER[dtype], _lowest(dtype)
+        self._top_shift = torch.finfo(dtype).bits - _DIGIT
+        self._counts = torch.zeros(_BINS, dtype=torch.int64, device=device)
+
+    def top(self, values: Tensor) -> Tensor:
+        nans = torch.zeros((), dtype=torch.int64, device=values.device)
+        for part in values.split(_SLICE):
+            nans += part.isnan().sum()
+            self._add((self._keys(part) >> self._top_shift) + _BINS // 2)
+        return nans
+
+    def below(self, values: Tensor, prefix: int, shift: int) -> None:
+        for part in values.split(_SLICE):
+            keys = self._keys(part)
+            self._add((keys[keys >> (shift + _DIGIT) == prefix] >> shift) & (_BINS - 1))
+
+    def histogram(self) -> Tensor:
+        return self._counts
+
+    def _keys(self, values: Tensor) -> Tensor:
+        bits = values.view(self._integer)
+        return torch.where(bits < 0, self._lowest - bits, bits)
+
+    def _add(self, digits: Tensor) -> None:
+        self._counts += torch.bincount(digits, minlength=_BINS)
+
+
+class _CompiledCounter:
+    """Counts on the CPU by the loops of `counting`, a thread and a histogram for each share of a large
+    tensor.
+    """
+
+    def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor, workers: int) -> None:
+        self._integer, self._lowest = _INTEGER[dtype], _lowest(dtype)
+        self._infinity = int(torch.tensor(torch.inf, dtype=dtype).view(self._integer))
+        self._top_shift = torch.finfo(dtype).bits - _DIGIT
+        self._pool = pool
+        self._counts = torch.zeros(workers, _BINS, dtype=torch.int64)
+        self._rows = self._counts.numpy()
+
+    def top(self, values: Tensor) -> Tensor:
+        count = _compiled().count_top
+        nans = self._share(
+            values, lambda bits, row: count(bits, self._lowest, self._infinity, self._top_shift, row)
+        )
+        return torch.tensor(sum(nans), dtype=torch.int64)
+
+    def below(self, values: Tensor, prefix: int, shift: int) -> None:
+        count = _compiled().count_below
+        self._share(values, lambda bits, row: count(bits, self._lowest, prefix, shift, row))
+
+    def histogram(self) -> Tensor:
+        return self._counts.sum(0)
+
+    def _share(self, values: Tensor, count: Callable) -> list:
+        bits = values.view(self._integer).numpy()
+        if len(bits) < _SHARED:
+            return [count(bits, self._rows[0])]
+        share = -(-len(bits) // len(self._rows))
+        parts = [bits[i : i + share] for i in range(0, len(bits), share)]
+        return list(self._pool.map(count, parts, self._rows))
+
+
+@cache
+def _compiled():
+    """The module of compiled loops; None without Numba."""
+    try:
+        from adamw_lab.pruning import counting
+    except ImportError:
+        return None
+    return counting

@@ -1,0 +1,145 @@
+"""What determines a training run: a typed, frozen config that refuses what it does not know."""
+
+import json
+import re
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from adamw_lab.data import DATASETS
+from adamw_lab.models import MODELS
+from adamw_lab.optim.registry import OPTIMIZERS, check_options
+from adamw_lab.suggest import did_you_mean
+from adamw_lab.training.hardware import resolve_device, resolve_precision
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class TrainConfig(BaseModel):
+    """A training run, checked when it is made.
+
+    Args:
+        model: a key of `adamw_lab.models.MODELS`.
+        dataset: a key of `adamw_lab.data.DATASETS`.
+        optimizer: a key of `adamw_lab.optim.OPTIMIZERS`.
+        optimizer_options: its other arguments: numbers, strings, booleans, None and lists of these.
+        lr: learning rate; None (default): the optimizer's own.
+        weight_decay: of the weights (biases and norms have none); None (default): the optimizer's own.
+        epochs: passes over the training images.
+        batch_size: images a step. The last batch of an epoch may be smaller.
+        seed: of the initialization, the order of the images and their augmentation, which depend on no other
+            part of a config than the model and the data.
+        train_size: train on so many images, a stratified subset; None (default): all.
+        image_size: resize the images to this height and width in pixels; None (default): as they are.
+        device: "auto" (default: cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", …, "mps".
+        precision: "float32"; "bfloat16": autocast, with channels_last; "auto" (default): bfloat16 where the
+            hardware computes in it, else float32.
+        schedule: of the learning rate: "cosine" (default), from lr to 0 over the run, or "constant".
+        label_smoothing: of the training loss, in [0, 1).
+        split_seed: of the split into train, validation and test.
+        data_root: folder of the data; None (default): the data set's usual places.
+        threads: CPU threads that torch computes with; None (default): as many as it has now.
+
+    Raises:
+        pydantic.ValidationError: a ValueError that names the field, its value and what is allowed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=False)
+
+    model: str = "resnet18"
+    dataset: str = "digits"
+    optimizer: str = "adamw"
+    optimizer_options: dict[str, Any] = {}
+    lr: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(64, ge=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+    train_size: int | None = Field(None, ge=1)
+    image_size: int | None = Field(None, ge=8)
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    schedule: Literal["cosine", "constant"] = "cosine"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    split_seed: int = Field(0, ge=0, lt=2**32)
+    data_root: str | None = None
+    threads: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_fields(cls, values: Any) -> Any:
+        for name in values if isinstance(values, dict) else ():
+            if name not in cls.model_fields:
+                raise ValueError(f"unknown field {name!r}; allowed: {', '.join(cls.model_fields)}."
+                                 f"{did_you_mean(str(name), cls.model_fields)}")
+        return values
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, name: str) -> str:
+        return _known("model", name, MODELS)
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, name: str) -> str:
+        return _known("data set", name, DATASETS)
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known_optimizer(cls, name: str) -> str:
+        return _known("optimizer", name, OPTIMIZERS)
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, name: str) -> str:
+        if name.split(":")[0] not in DEVICES:
+            raise ValueError(f"unknown device {name!r}; allowed: {', '.join(DEVICES)}."
+                             f"{did_you_mean(name, DEVICES)}")
+        if not re.fullmatch(r"auto|[a-z]+(:\d+)?", name):
+            raise ValueError(f"device {name!r} is malformed; allowed: a name, or name:index as in 'cuda:0'")
+        return name
+
+    @field_validator("optimizer_options")
+    @classmethod
+    def _recordable(cls, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return json.loads(json.dumps(options, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"optimizer_options {options!r} cannot be recorded ({error}); allowed: finite "
+                             "numbers, strings, booleans, None, and lists of these") from error
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        options = self.optimizer_options
+        for name in {"lr", "weight_decay"} & options.keys():
+            raise ValueError(f"{name} is a field of its own: give {name}={options[name]!r} beside "
+                             "optimizer_options, not in it")
+        if self.schedule == "constant" and "min_lr" in options:
+            raise ValueError(f"min_lr={options['min_lr']!r} contradicts schedule 'constant'; "
+                             "allowed: schedule='cosine', or no min_lr")
+        check_options(self.optimizer, options)
+        return self
+
+    def resolved(self) -> "TrainConfig":
+        """The same run with everything that this machine or an optimizer's default decides written out.
+
+        Raises:
+            ValueError: this machine does not have the device or the precision.
+        """
+        spec = OPTIMIZERS[self.optimizer]
+        device = resolve_device(self.device)
+        return self.model_copy(update={
+            "lr": spec.lr if self.lr is None else self.lr,
+            "weight_decay": spec.options["weight_decay"] if self.weight_decay is None else self.weight_decay,
+            "device": device,
+            "precision": resolve_precision(self.precision, device),
+            "threads": torch.get_num_threads() if self.threads is None else self.threads,
+        })
+
+
+def _known(what: str, name: str, allowed: Any) -> str:
+    if name not in allowed:
+        raise ValueError(f"unknown {what} {name!r}; allowed: {', '.join(allowed)}."
+                         f"{did_you_mean(name, allowed)}")
+    return name

@@ -1,0 +1,119 @@
+"""What a run leaves in its directory, written so that a file that exists is whole."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import safe_open
+from safetensors.torch import load_model, save_file
+from torch import nn
+
+from adamw_lab.models import build_model
+from adamw_lab.training.config import TrainConfig
+
+HISTORY = {
+    "epoch": "int64", "step": "int64", "lr": "float64", "train_loss": "float64", "train_accuracy": "float64",
+    "validation_loss": "float64", "validation_accuracy": "float64", "sparsity": "float64", "seconds": "float64"}
+"""Columns of the history and their types."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that has ended.
+
+    Attributes:
+        history: a row an epoch, with the columns of `HISTORY`. Losses are mean cross-entropies in nats (the
+            training loss with label smoothing), accuracies and sparsity fractions in [0, 1]. Training metrics
+            are means over the epoch, `lr` is that of its last step; `step` and `seconds` (wall time of the
+            training alone) count from the start.
+        summary: status ("finished" or "diverged"), the last row's metrics, those on the test set (None if
+            diverged), and the resolved config.
+        model: the trained model, in evaluation mode.
+    """
+
+    history: pd.DataFrame
+    summary: dict[str, Any]
+    model: nn.Module
+
+
+def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
+    """Claim a directory for a resolved config, or return the run of this config that has ended there.
+
+    Raises:
+        OSError: the directory cannot be written.
+        ValueError: it holds a run of another config, or a damaged file.
+    """
+    known = run_dir / "config.json"
+    if known.exists():
+        _refuse_other_config(run_dir, _read_json(known), config.model_dump(mode="json"))
+        if (run_dir / "summary.json").exists():
+            return _read_run(run_dir, config)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=run_dir):
+            pass
+    except OSError as error:
+        raise OSError(f"run_dir '{run_dir}' is not writable: {error.strerror}") from error
+    _write_json(known, config.model_dump(mode="json"))
+    return None
+
+
+def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int]) -> None:
+    """Write model.safetensors, history.parquet and, last, summary.json: where that is, the run has ended."""
+    weights = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
+    metadata = {name: str(value) for name, value in model_arguments.items()}
+    write_atomically(run_dir / "model.safetensors", lambda path: save_file(weights, path, metadata))
+    write_atomically(run_dir / "history.parquet", lambda path: result.history.to_parquet(path, index=False))
+    _write_json(run_dir / "summary.json", result.summary)
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file, bring it to disk, and rename it: `path` is old or new, never torn.
+
+    Raises:
+        OSError: names the path and the reason; what was at `path` is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"cannot write '{path}': {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_run(run_dir: Path, config: TrainConfig) -> RunResult:
+    with safe_open(run_dir / "model.safetensors", framework="pt") as file:
+        arguments = {name: int(value) for name, value in file.metadata().items()}
+    model = build_model(config.model, **arguments).to(config.device)
+    load_model(model, run_dir / "model.safetensors", device=config.device)
+    history = pd.read_parquet(run_dir / "history.parquet")
+    return RunResult(history, _read_json(run_dir / "summary.json"), model.eval())
+
+
+def _refuse_other_config(run_dir: Path, there: dict[str, Any], given: dict[str, Any]) -> None:
+    differing = [f"{name} ({there.get(name, 'absent')!r} there, {given.get(name, 'absent')!r} given)"
+                 for name in {**given, **there} if there.get(name, ...) != given.get(name, ...)]
+    if differing:
+        raise ValueError(f"run_dir '{run_dir}' holds a run of another config, differing in "
+                         f"{', '.join(differing)}; allowed: an empty directory, or the config that is there")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"'{path}' is damaged ({error}); remove its directory to run again") from error
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))

@@ -1,0 +1,94 @@
+"""TrainConfig refuses what is wrong, and says what is right."""
+
+import json
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from adamw_lab.training import TrainConfig, hardware
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"epoch": 2}, r"unknown field 'epoch'; allowed: model, dataset, .* Did you mean 'epochs'\?"),
+    ({"model": "resnt18"}, r"unknown model 'resnt18'; allowed: .* Did you mean 'resnet18'\?"),
+    ({"dataset": "digit"}, r"unknown data set 'digit'; allowed: .* Did you mean 'digits'\?"),
+    ({"optimizer": "adamspam"}, r"unknown optimizer 'adamspam'; allowed: .* Did you mean 'adamwspam'\?"),
+    ({"optimizer": "adamwspam", "optimizer_options": {"teta": 50}},
+     r"unknown option 'teta' of optimizer 'adamwspam'; allowed: .* Did you mean 'theta'\?"),
+    ({"optimizer": "sgd", "optimizer_options": {"betas": [0.9, 0.99]}}, "unknown option 'betas' of optimizer 'sgd'"),
+    ({"optimizer_options": {"weight_decay": 0.1}}, "weight_decay is a field of its own: give weight_decay=0.1"),
+    ({"optimizer_options": {"lr": 0.1}}, "lr is a field of its own"),
+    ({"optimizer": "adamwprune", "optimizer_options": {"importance": abs}}, "cannot be recorded"),
+    ({"optimizer": "adamwspam", "optimizer_options": {"theta": float("inf")}}, "cannot be recorded"),
+    ({"optimizer": "adamwadv", "optimizer_options": {"min_lr": 1e-5}, "schedule": "constant"},
+     "min_lr=1e-05 contradicts schedule 'constant'"),
+    ({"epochs": -1}, "epochs\n.*greater than or equal to 1 .*input_value=-1"),
+    ({"epochs": 0}, "epochs\n.*greater than or equal to 1"),
+    ({"epochs": 1.5}, "epochs\n.*valid integer"),
+    ({"batch_size": 0}, "batch_size\n.*greater than or equal to 1 .*input_value=0"),
+    ({"train_size": 0}, "train_size\n.*greater than or equal to 1"),
+    ({"image_size": 4}, "image_size\n.*greater than or equal to 8"),
+    ({"lr": 0}, "lr\n.*greater than 0"),
+    ({"lr": "fast"}, "lr\n.*valid number"),
+    ({"lr": float("nan")}, "lr\n.*finite number"),
+    ({"weight_decay": -0.1}, "weight_decay\n.*greater than or equal to 0"),
+    ({"seed": -1}, "seed\n.*greater than or equal to 0"),
+    ({"label_smoothing": 1.0}, "label_smoothing\n.*less than 1"),
+    ({"threads": 0}, "threads\n.*greater than or equal to 1"),
+    ({"precision": "fp16"}, "precision\n.*'auto', 'float32' or 'bfloat16' .*input_value='fp16'"),
+    ({"schedule": "linear"}, "schedule\n.*'cosine' or 'constant'"),
+    ({"device": "cudda"}, r"unknown device 'cudda'; allowed: auto, cpu, cuda, mps\. Did you mean 'cuda'\?"),
+    ({"device": "cuda:x"}, "device 'cuda:x' is malformed"),
+])
+def test_refuses(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig(**fields)
+
+
+def test_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainConfig().epochs = 3
+
+
+def test_a_number_written_as_text_is_that_number():
+    assert TrainConfig(lr="1e-4").lr == 1e-4
+
+
+def test_options_are_a_copy_that_survives_json():
+    betas = [0.9, 0.95]
+    config = TrainConfig(optimizer_options={"betas": tuple(betas)})
+    assert config.optimizer_options == {"betas": betas}
+    assert TrainConfig(**json.loads(config.model_dump_json())) == config
+
+
+def test_resolving_writes_the_defaults_out():
+    resolved = TrainConfig(optimizer="sgd", device="cpu", precision="float32").resolved()
+    assert (resolved.lr, resolved.weight_decay, resolved.threads) == (0.1, 0.0, torch.get_num_threads())
+    given = TrainConfig(lr=0.3, weight_decay=0.2, threads=1).resolved()
+    assert (given.lr, given.weight_decay, given.threads) == (0.3, 0.2, 1)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "adamwspam_published", "adamwprune"])
+def test_resolving_twice_changes_nothing(optimizer):
+    resolved = TrainConfig(optimizer=optimizer).resolved()
+    assert "auto" not in (resolved.device, resolved.precision)
+    assert resolved.resolved() == resolved
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_follows_the_hardware(monkeypatch, fast, precision):
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: fast)
+    assert TrainConfig(device="cpu").resolved().precision == precision
+
+
+def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch):
+    monkeypatch.setattr(hardware, "has_bfloat16", lambda device: False)
+    with pytest.raises(ValueError, match="precision 'bfloat16': device 'cpu' .* allowed: auto, float32"):
+        TrainConfig(device="cpu", precision="bfloat16").resolved()
+
+
+def test_a_device_that_is_not_here_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device 'cuda' is not on this machine; allowed: auto, .*cpu"):
+        TrainConfig(device="cuda").resolved()
