@@ -53,7 +53,7 @@ figures: $(ready)  ## redraw figures/ from the numbers in figures/data/
 
 clean:  ## remove .venv and caches; runs/ and data/ stay
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
-	@find adamw_lab tests notebooks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@find adamw_lab tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("adamw-lab needs Python 3.11 or newer; \
@@ -66,5 +66,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # From another folder: here the source alone would be found, and a notebook's kernel starts elsewhere.
 active:
-	@cd / && $(python) -c 'import adamw_lab, numba, torch, typer' || { echo "VENV= uses the active environment \
+	@cd / && $(python) -c 'import sys; from importlib.util import find_spec; \
+	sys.exit(not all(map(find_spec, ("adamw_lab", "torch", "typer"))))' || { echo "VENV= uses the active environment \
 	($(python)), but adamw-lab is not installed there: pip install -c constraints.txt -e '.[lab,dev]'" >&2; exit 2; }

@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def provenance() -> dict[str, object]:
-    """Commit ("" outside a checkout), whether files were changed since, versions, hardware and time, for JSON."""
+    """Commit ("" outside a checkout), whether it was changed, versions, hardware and time, ready for JSON."""
     import adamw_lab
 
     return {
@@ -27,7 +27,7 @@ def provenance() -> dict[str, object]:
 
 
 def git_state(folder: Path = CHECKOUT) -> dict[str, object]:
-    """The commit checked out in `folder` and whether tracked files differ from it; commit "" where git knows none."""
+    """The commit checked out in `folder` and whether tracked files differ from it; "" where git knows none."""
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

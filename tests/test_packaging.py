@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
 MAKEFILE = (ROOT / "Makefile").read_text()
-HEAVY = "pandas matplotlib sklearn torchvision numba pydantic IPython scipy typer duckdb".split()
+HEAVY = (
+    "pandas matplotlib sklearn torchvision numba pydantic IPython scipy typer duckdb sympy torch.distributed.tensor"
+).split()
 
 
 def requirements(*extras):

@@ -1,4 +1,4 @@
-"""Points and their execution: each point is one papermill execution of a notebook, in a process of its own."""
+"""Points and their execution: a point is one papermill execution of a notebook, in a process of its own."""
 
 import multiprocessing
 import os
@@ -82,8 +82,9 @@ def run_points(points: Sequence[Point], *, jobs: int, report: Report = lambda ou
                tick: Callable[[], None] = lambda: None) -> list[Outcome]:
     """Execute all points, `jobs` at a time; finished ones are skipped, and one that fails stops no other.
 
-    `report` is called with each outcome as it comes, `tick` about once a second. Ctrl-C ends the running points,
-    kernels included, and is raised again; their directories stay unfinished and are taken up by the next call.
+    `report` is called with each outcome as it comes, `tick` about once a second. Ctrl-C ends the running
+    points, kernels included, and is raised again; their directories stay unfinished, and the next call takes
+    them up.
     """
     if jobs < 1:
         raise ValueError(f"jobs: {jobs} is not allowed; at least 1 point must run at a time")

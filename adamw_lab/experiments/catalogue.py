@@ -1,4 +1,4 @@
-"""The named studies. A study is data: a notebook, what is compared, and for each profile the settings and seeds."""
+"""The named studies. A study is data: a notebook, what is compared, and the settings of each profile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from adamw_lab.suggest import did_you_mean
 
 @dataclass(frozen=True)
 class Profile:
-    """The size of a study: settings common to all its points, and the seeds, the same for everything compared."""
+    """The size of a study: settings common to all points, and the seeds, the same for all that is compared."""
 
     base: Mapping[str, Any]
     seeds: tuple[int, ...]
@@ -26,7 +26,7 @@ class Study:
     note: str = ""
 
     def points(self, profile: str) -> dict[str, dict[str, Any]]:
-        """Label -> parameters, in the order in which they run: each seed for all arms before the next seed."""
+        """Label -> parameters, in the order in which they run: a seed for all arms before the next seed."""
         chosen = self.profiles[profile]
         return {
             f"{arm}_seed{seed}": {**chosen.base, **settings, "seed": seed}
@@ -47,10 +47,10 @@ OPTIMIZERS = Study(
         },
     },
     profiles={
-        # One thread a run: as many runs side by side as there are cores, and the same numbers however many there are.
+        # One thread a run: as many runs side by side as there are cores, the same numbers however many.
         "quick": Profile(
-            base={"model": "resnet18", "dataset": "digits", "epochs": 8, "batch_size": 64, "precision": "float32",
-                  "threads": 1},
+            base={"model": "resnet18", "dataset": "digits", "epochs": 8, "batch_size": 64,
+                  "precision": "float32", "threads": 1},
             seeds=(0, 1),
         ),
     },
@@ -63,7 +63,8 @@ STUDIES: dict[str, Study] = {"optimizers": OPTIMIZERS}
 def find_study(name: str, profile: str) -> Study:
     """The study of that name; ValueError if there is none, or if it has no such profile."""
     if name not in STUDIES:
-        raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}.{did_you_mean(name, STUDIES)}")
+        raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}."
+                         f"{did_you_mean(name, STUDIES)}")
     profiles = STUDIES[name].profiles
     if profile not in profiles:
         raise ValueError(f"unknown profile {profile!r} of study {name!r}; allowed: {', '.join(profiles)}."

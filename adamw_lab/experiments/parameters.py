@@ -1,7 +1,7 @@
 """The parameters of a notebook, read from its own parameters cell and checked before anything starts.
 
-A parameters cell holds nothing but annotated assignments, `lr: float = None  # learning rate`. The annotation is
-the type, the value is the default, the comment is the help; a default of None lets None through.
+A parameters cell holds nothing but annotated assignments, `lr: float = None  # learning rate`. The annotation
+is the type, the value is the default, the comment is the help; a default of None lets None through.
 """
 
 import ast
@@ -23,7 +23,7 @@ _TYPES = {
     "dict": TypeAdapter(dict | Json[dict]),
     "list": TypeAdapter(list | Json[list]),
 }
-_EXAMPLES = {"bool": "true", "int": "3", "float": "1e-3", "str": "text", "dict": '{"name": 1}', "list": "[1, 2]"}
+_EXAMPLES = {"bool": "true", "int": "3", "float": "1e-3", "str": "text", "dict": '{"a": 1}', "list": "[1, 2]"}
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ class Parameter:
                 return _TYPES[self.type].validate_python(value)
         except ValidationError:
             pass
-        raise ValueError(
-            f"parameter {self.name}: {value!r} is not of type {self.type} (for example {_EXAMPLES[self.type]})"
-        )
+        raise ValueError(f"parameter {self.name}: {value!r} is not of type {self.type} "
+                         f"(for example {_EXAMPLES[self.type]})")
 
 
 def parse_parameters(source: str) -> dict[str, Parameter]:
@@ -57,10 +56,8 @@ def parse_parameters(source: str) -> dict[str, Parameter]:
     found = {}
     for node in ast.parse(source).body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name) or node.value is None:
-            raise ValueError(
-                f"line {node.lineno} of the parameters cell, {lines[node.lineno - 1]!r}: "
-                "only annotated assignments belong there, such as `lr: float = 1e-3  # learning rate`"
-            )
+            raise ValueError(f"line {node.lineno} of the parameters cell, {lines[node.lineno - 1]!r}: only annotated "
+                             "assignments belong there, such as `lr: float = 1e-3  # learning rate`")
         name, kind = node.target.id, ast.unparse(node.annotation)
         if kind not in _TYPES:
             raise ValueError(f"parameter {name}: unknown type {kind!r}; allowed: {', '.join(_TYPES)}")
@@ -82,9 +79,8 @@ def check_given(known: dict[str, Parameter], given: dict[str, Any], where: str) 
     """All parameters with their values: those given, checked, and the defaults of the others."""
     for name in given:
         if name not in known:
-            raise ValueError(
-                f"unknown parameter {name!r} of {where}; allowed: {', '.join(known)}.{did_you_mean(name, known)}"
-            )
+            raise ValueError(f"unknown parameter {name!r} of {where}; allowed: {', '.join(known)}."
+                             f"{did_you_mean(name, known)}")
     return {name: known[name].check(given[name]) if name in given else known[name].default for name in known}
 
 

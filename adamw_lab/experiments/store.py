@@ -1,4 +1,4 @@
-"""Runs on disk: one directory a run, named by what determines its result, finished when `done.json` lies in it."""
+"""Runs on disk: a directory a run, named by what determines its result, finished once `done.json` lies in it."""
 
 import ast
 import hashlib
@@ -89,8 +89,8 @@ def mark_done(run_dir: str | Path, **facts: Any) -> None:
 def load_runs(folder: str | Path) -> pd.DataFrame:
     """The summaries of all finished runs under `folder`, one row a run.
 
-    Columns: run (the directory's name), path, what `summary.json` holds, and the settings of the run's `config`
-    that it does not repeat (batch_size, lr, …; dicts as JSON text). A column that a run lacks is NA there.
+    Columns: run (the directory's name), path, what `summary.json` holds, and the settings of the run's
+    `config` that it does not repeat (batch_size, lr, …; dicts as JSON text). What a run lacks is NA there.
     """
     rows = []
     for done in sorted(Path(folder).rglob("done.json")):
@@ -102,7 +102,7 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
 
 
 def load_history(folder: str | Path) -> pd.DataFrame:
-    """The curves of all finished runs under `folder`, one row an epoch, with the columns run, optimizer and seed."""
+    """The curves of all finished runs under `folder`, a row an epoch, with the columns run, optimizer, seed."""
     import duckdb
 
     runs = load_runs(folder)

@@ -13,9 +13,10 @@ from adamw_lab.experiments.parameters import check_parameters
 from adamw_lab.experiments.store import load_history, load_runs, run_name
 from adamw_lab.provenance import CHECKOUT, cores
 
-RECORDED = ["optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
-            "train_loss", "sparsity", "seconds", "steps", "epochs", "model", "parameters", "dataset", "batch_size",
-            "optimizer_options", "device", "precision", "threads"]
+RECORDS = CHECKOUT / "figures" / "data"
+RECORDED = ["optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
+            "test_loss", "train_loss", "sparsity", "seconds", "steps", "epochs", "lr", "weight_decay",
+            "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads"]
 RECORDED_PROVENANCE = ["hardware", "python", "torch", "adamw_lab", "commit"]
 
 
@@ -25,7 +26,7 @@ def study_folder(name: str, profile: str, out: str | Path | None = None) -> Path
 
 
 def plan_study(study: Study, profile: str, folder: Path) -> list[Point]:
-    """The points of a study, all checked; ValueError for a parameter that the notebook or the training refuses."""
+    """The points of a study, all checked; ValueError for a setting that the notebook or training refuses."""
     from adamw_lab.training import TrainConfig
 
     notebook = CHECKOUT / "notebooks" / study.notebook
@@ -50,16 +51,17 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     Args:
         jobs: points at a time; None (default): one a core on a CPU, one on an accelerator.
         out: where the runs go; None (default): `runs/<study>-<profile>`.
-        record: also write the numbers to `figures/data/` of the checkout, where the committed figures come from.
+        record: also write the numbers to `figures/data/` of the checkout, from which figures are redrawn.
 
     Raises:
-        ValueError: an unknown study or profile, or settings that the notebook refuses, before anything starts.
+        ValueError: an unknown study or profile, or settings that the notebook refuses; nothing has started.
     """
     study = find_study(name, profile)
     folder = study_folder(name, profile, out)
     points = plan_study(study, profile, folder)
     jobs = default_jobs(points) if jobs is None else jobs
-    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/", flush=True)
+    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/",
+          flush=True)
     with Progress(len(points)) as progress:
         outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -71,7 +73,7 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     for outcome in failed:
         print(f"failed: {outcome.point.label}: {outcome.error}\n        see {outcome.point.executed}")
     if record and not failed:
-        for path in record_study(runs, history, CHECKOUT / "figures" / "data" / f"{name}-{profile}"):
+        for path in record_study(runs, history, RECORDS / f"{name}-{profile}"):
             print(f"recorded: {path}")
     counts = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
     print("{} done, {} skipped because they were done before, {} failed".format(*counts))
@@ -122,28 +124,30 @@ class Progress:
 
 
 def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Summaries and curves of the finished points, in the points' order; older runs in the folder do not count."""
+    """Summaries and curves of the finished points, in the points' order; other runs in the folder do not count."""
     names = {point.run_dir.name: place for place, point in enumerate(points)}
     tables = []
     for loaded in (load_runs(folder), load_history(folder)):
         own = loaded[loaded["run"].isin(names)]
-        tables.append(own.sort_values("run", key=lambda runs: runs.map(names), kind="stable", ignore_index=True))
+        order = own["run"].map(names).argsort(kind="stable")
+        tables.append(own.iloc[order].reset_index(drop=True))
     return tables[0], tables[1]
 
 
 def table(runs: pd.DataFrame) -> str:
-    """Accuracy (mean and range over seeds), achieved sparsity and seconds of each optimizer, the best first."""
+    """Accuracy (mean and range over seeds), achieved sparsity and seconds of each optimizer, best first."""
     by = runs.groupby("optimizer")
     accuracy = 100 * by["validation_accuracy"].agg(["mean", "min", "max"])
+    ranges = zip(accuracy["min"], accuracy["max"], strict=True)
+    order = accuracy["mean"].sort_values(ascending=False, kind="stable").index
     rows = pd.DataFrame({
         "validation accuracy": accuracy["mean"].map("{:.2f} %".format),
-        "range over seeds": [f"{low:.2f} to {high:.2f}" for low, high in zip(accuracy["min"], accuracy["max"],
-                                                                             strict=True)],
+        "range over seeds": [f"{low:.2f} to {high:.2f}" for low, high in ranges],
         "seeds": by.size(),
         "sparsity": by["sparsity"].mean().map("{:.1%}".format),
         "seconds": by["seconds"].mean().map("{:.0f}".format),
     })
-    return rows.loc[accuracy["mean"].sort_values(ascending=False, kind="stable").index].reset_index().to_string(index=False)
+    return rows.loc[order].reset_index().to_string(index=False)
 
 
 def draw(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[Path]:
@@ -159,7 +163,7 @@ def record_study(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[
     The order is that of the points and floats have seven digits, so that the same runs give the same files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    sources = [json.loads((Path(run) / "provenance.json").read_text(encoding="utf-8")) for run in runs["path"]]
+    sources = [json.loads(Path(run, "provenance.json").read_text(encoding="utf-8")) for run in runs["path"]]
     facts = pd.DataFrame(sources, columns=RECORDED_PROVENANCE)
     epochs = history.drop(columns=["run"])
     written = []

@@ -24,5 +24,6 @@ def fig_images(ax: Axes, images: Tensor, captions: Sequence[str], columns: int =
         top, left = index // columns * (height + gap), index % columns * (width + 1)
         canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
         ax.text(left + width / 2 - 0.5, top + height - 0.2, captions[index], ha="center", va="top", fontsize=6)
-    ax.imshow(canvas.squeeze(2) if channels == 1 else canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    pixels = (canvas.squeeze(2) if channels == 1 else canvas).numpy()
+    ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()

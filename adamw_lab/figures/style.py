@@ -7,7 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette for the colours shown most, Tol's muted one for the rest; markers tell them apart in grey.
+# Okabe and Ito's palette for the colours shown most, Tol's muted one for the rest; markers serve in grey.
 COLOURS = {
     "sgd": "#6E6E6E",
     "adagrad": "#882255",
@@ -65,8 +65,8 @@ STYLE = {
     "ytick.labelsize": 7.5,
     "legend.frameon": False,
     "legend.fontsize": 7.5,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.0,
     "figure.dpi": 120,
     "savefig.dpi": 220,
     "figure.constrained_layout.use": True,

@@ -109,17 +109,20 @@ class LabOptimizer(Optimizer):
         """What a subclass does once all groups have moved."""
 
     def telemetry(self) -> dict[str, Tensor | float]:
-        """What the last step did and what all steps did together, without a synchronization.
+        """What the last step did and what all steps did together, without a synchronization: numbers or 0-d tensors.
 
-        `grad_norm` and `clip_coefficient` of the last step (if the norm is used), and the counts so far: `spikes`,
-        `resets`, `elements_clipped`. Numbers or 0-d tensors. Spikes and resets are the largest count of any group.
+        Of the terms that are on: `grad_norm` and `clip_coefficient` of the last step, and the counts so far of
+        `spikes`, `resets` (the largest of any group) and `elements_clipped`.
         """
-        first = self.param_groups[0]["spikes"].device
-        counts = {name: [group[name].to(first) for group in self.param_groups]
-                  for name in ("spikes", "resets", "elements_clipped")}
-        return {**self._last, "spikes": torch.stack(counts["spikes"]).amax(),
-                "resets": torch.stack(counts["resets"]).amax(),
-                "elements_clipped": torch.stack(counts["elements_clipped"]).sum()}
+        counted = {"spikes": [g["spikes"] for g in self.param_groups if g["spike_sigma"] is not None],
+                   "resets": [g["resets"] for g in self.param_groups if policy.can_reset(g)],
+                   "elements_clipped": [g["elements_clipped"] for g in self.param_groups if g["theta"] is not None]}
+        report: dict[str, Tensor | float] = dict(self._last)
+        for name, counts in counted.items():
+            if counts:
+                stacked = torch.stack([count.to(counts[0].device) for count in counts])
+                report[name] = stacked.sum() if name == "elements_clipped" else stacked.amax()
+        return report
 
     def __repr__(self) -> str:
         """Like every optimizer's, without the trackers and the terms that are off."""

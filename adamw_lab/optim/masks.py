@@ -182,7 +182,7 @@ class Pool:
         return {"target_sparsity": target, "newly_pruned": after - before + revived, "revived": revived}
 
     def _update(self, entries: list[Entry], count: int, step: int) -> int:
-        """Prune `count` elements of `entries` in all; what is pruned stays so, but for `regrow`. Returns the revived."""
+        """Prune `count` elements of `entries`; what is pruned stays so, but for `regrow`. Returns the revived."""
         group = process_group(entries)
         pruned, total = count_pruned(entries)
         count = max(count, pruned)
@@ -231,8 +231,8 @@ def process_group(entries: list[Entry]) -> Any:
     """
     groups = {shard_group(entry.p) for entry in entries}
     if len(groups) > 1:
-        raise RuntimeError("prunable parameters must all be sharded over the same ranks, or all be whole: put the others "
-                           "in a group with prunable=False")
+        raise RuntimeError("prunable parameters must all be sharded over the same ranks, or all be whole: put the "
+                           "others in a group with prunable=False")
     return groups.pop()
 
 

@@ -16,8 +16,7 @@ from adamw_lab.optim.schedules import cosine_annealing, minimum, reset_warmup, s
 TERMS_OFF = dict(
     amsgrad=False, clip_norm=None, total_steps=None, min_lr=0.0, theta=None, spike_sigma=None, history=100,
     spike_decay=(0.0, 1.0), reset_interval=0, warmup_steps=0, grace_steps=0, restart_bias_correction=True,
-    published=False, prune=False,
-    maximize=False, kernel=None,
+    published=False, prune=False, maximize=False, kernel=None,
 )
 """Every term of the rule switched off: what is left is AdamW."""
 
@@ -28,14 +27,14 @@ TRACKERS = ("group_step", "reset_step", "norms", "norms_seen", "spikes", "resets
 def new_trackers(group: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
     """Fresh trackers: `reset_step` -inf (no full reset yet), `norms` a ring of the last `history` winsorized norms."""
     real = torch.float32 if device.type == "mps" else torch.float64
-    zero = {name: torch.zeros((), dtype=torch.int64, device=device) for name in ("spikes", "resets", "elements_clipped")}
+    counts = ("spikes", "resets", "elements_clipped")
     size = 0 if group["spike_sigma"] is None else group["history"]
     return {
         "group_step": torch.zeros((), dtype=real, device=device),
         "reset_step": torch.full((), -math.inf, dtype=real, device=device),
         "norms": torch.zeros(size, dtype=real, device=device),
         "norms_seen": torch.zeros((), dtype=torch.int64, device=device),
-        **zero,
+        **{name: torch.zeros((), dtype=torch.int64, device=device) for name in counts},
     }
 
 
@@ -84,6 +83,12 @@ def moments_kept(group: dict[str, Any], step: Scalar, spike: Scalar, moved: Scal
     keep_m = where(periodic, 0.0, where(spike, decay_m, 1.0))
     keep_v = where(periodic, 0.0, where(spike, decay_v, 1.0))
     return keep_m, keep_v
+
+
+def can_reset(group: dict[str, Any]) -> bool:
+    """Whether the settings know a full reset of the moments: every so often, or at a spike."""
+    at_spikes = group["spike_sigma"] is not None and tuple(group["spike_decay"]) == (0.0, 0.0)
+    return at_spikes or group["reset_interval"] > 0
 
 
 def learning_rate(group: dict[str, Any], step: Scalar) -> Scalar:

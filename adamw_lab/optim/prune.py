@@ -9,8 +9,8 @@ from torch import Tensor
 
 from adamw_lab.optim.adv import AdamWAdv
 from adamw_lab.optim.base import LabOptimizer
-from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.masks import count_pruned, pools
+from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.spam import AdamWSPAM
 from adamw_lab.suggest import did_you_mean
 
@@ -49,7 +49,8 @@ class AdamWPrune(LabOptimizer):
         eps: added to the denominator, after the bias correction (default 1e-8).
         weight_decay: decoupled decay, scaled by the learning rate (default 1e-2).
         base: the rule that moves what is left: "adamw" (default), "adamwadv" or "adamwspam".
-        target_sparsity: fraction of the prunable weights to remove, in [0, 1); None (default): 0.7, or what `pattern` fixes.
+        target_sparsity: fraction of the prunable weights to remove, in [0, 1); None (default): 0.7, or what `pattern`
+            fixes.
         begin_step: first step with a mask update; None (default): a tenth of `total_steps`.
         end_step: step at which the target is reached; None (default): three quarters of `total_steps`.
         update_every: steps between mask updates (default 50).

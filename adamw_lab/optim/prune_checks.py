@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from adamw_lab.pruning import SCHEDULES, parse_pattern, resolve_importance
+from adamw_lab.pruning import SCOPES, check_schedule, parse_pattern, resolve_importance
 from adamw_lab.suggest import did_you_mean
-
-SCOPES = ("global", "layer", "erk")
 
 
 def check_pruning(group: dict[str, Any]) -> None:
@@ -14,15 +12,16 @@ def check_pruning(group: dict[str, Any]) -> None:
     Raises:
         ValueError: names the setting, its value and what is allowed; for a pattern, the parameter that it does not fit.
     """
-    for name, allowed in (("schedule", SCHEDULES), ("scope", SCOPES)):
-        if group[name] not in allowed:
-            raise ValueError(f"unknown {name} {group[name]!r}; allowed: {', '.join(allowed)}."
-                             f"{did_you_mean(str(group[name]), allowed)}")
+    if group["scope"] not in SCOPES:
+        raise ValueError(f"unknown scope {group['scope']!r}; allowed: {', '.join(SCOPES)}."
+                         f"{did_you_mean(str(group['scope']), SCOPES)}")
     resolve_importance(group["importance"])
     _resolve_target(group)
     _resolve_steps(group)
+    check_schedule(begin_step=group["begin_step"], end_step=group["end_step"], target=group["target_sparsity"],
+                   schedule=group["schedule"])
     if not isinstance(group["update_every"], int) or group["update_every"] < 1:
-        raise ValueError(f"Invalid update_every value: {group['update_every']!r}; allowed: a whole number of at least 1")
+        raise ValueError(f"Invalid update_every value: {group['update_every']!r}; allowed: a whole number from 1")
     if not 0.0 <= group["regrow"] < 1.0:
         raise ValueError(f"Invalid regrow value: {group['regrow']!r}; allowed: a fraction in [0, 1)")
     if group["pattern"] is not None and group["prunable"]:
@@ -38,15 +37,12 @@ def _resolve_target(group: dict[str, Any]) -> None:
             raise ValueError(f"Invalid target_sparsity value: {target!r}; pattern {group['pattern']!r} fixes it at "
                              f"{1 - n / m}: leave it out")
         if group["scope"] != "global":
-            raise ValueError(f"Invalid scope value: {group['scope']!r}; with a pattern every layer has the same sparsity: "
+            raise ValueError(f"Invalid scope value: {group['scope']!r}; a pattern has the same sparsity in every layer: "
                              "leave it out")
         if group["regrow"]:
             raise ValueError(f"Invalid regrow value: {group['regrow']!r}; a pattern does not regrow")
         target = 1 - n / m
-    target = 0.7 if target is None else target
-    if not isinstance(target, int | float) or not 0.0 <= target < 1.0:
-        raise ValueError(f"Invalid target_sparsity value: {target!r}; allowed: a fraction in [0, 1)")
-    group["target_sparsity"] = target
+    group["target_sparsity"] = 0.7 if target is None else target
 
 
 def _resolve_steps(group: dict[str, Any]) -> None:
@@ -57,11 +53,8 @@ def _resolve_steps(group: dict[str, Any]) -> None:
                 raise ValueError(f"{name} is not given; allowed: a step number, or total_steps, of which it is then "
                                  f"{share:.0%}")
             group[name] = max(1, round(share * total))
-        if not isinstance(group[name], int) or isinstance(group[name], bool) or group[name] < 0:
+        if not isinstance(group[name], int) or isinstance(group[name], bool):
             raise ValueError(f"Invalid {name} value: {group[name]!r}; allowed: a whole number of at least 0")
-    if group["end_step"] < group["begin_step"]:
-        raise ValueError(f"Invalid end_step value: {group['end_step']}; allowed: at least begin_step = "
-                         f"{group['begin_step']}")
 
 
 def _check_pattern_fits(group: dict[str, Any]) -> None:
@@ -69,5 +62,5 @@ def _check_pattern_fits(group: dict[str, Any]) -> None:
     names = group.get("param_names", range(len(group["params"])))
     for name, p in zip(names, group["params"], strict=True):
         if p.ndim >= 2 and p.shape[1] % m:
-            raise ValueError(f"pattern {group['pattern']!r} does not divide the {p.shape[1]} input channels of parameter "
-                             f"{name!r} of shape {tuple(p.shape)}: put it in a group with prunable=False")
+            raise ValueError(f"pattern {group['pattern']!r} does not divide the {p.shape[1]} input channels of "
+                             f"parameter {name!r} of shape {tuple(p.shape)}: put it in a group with prunable=False")

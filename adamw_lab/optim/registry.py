@@ -18,7 +18,7 @@ from adamw_lab.suggest import did_you_mean
 
 @dataclass(frozen=True)
 class Spec:
-    """How a named optimizer is made: its class (or another maker), and the settings that differ from the class's own."""
+    """How a named optimizer is made: its class, a maker of it, and the settings that differ from the class's own."""
 
     make: Callable[..., Optimizer]
     cls: type[Optimizer]

@@ -1,20 +1,31 @@
-"""What to prune, how much and when: exact selection, importance scores, schedules, allocation."""
+"""What to prune, how much and when; baseline pruners; sparse checkpoints. It knows nothing of our
+optimizers.
+"""
 
 from adamw_lab.pruning.allocation import SCOPES, allocate, nm_mask, parse_pattern
+from adamw_lab.pruning.pruners import MagnitudePruner, MovementPruner, RandomPruner
 from adamw_lab.pruning.schedules import SCHEDULES, check_schedule, sparsity_at
 from adamw_lab.pruning.scores import IMPORTANCE, resolve_importance
 from adamw_lab.pruning.selection import kth_smallest, lowest_masks
+from adamw_lab.pruning.sparse import finalize, load_sparse, save_sparse, sparsity_report
 
 __all__ = [
     "IMPORTANCE",
     "SCHEDULES",
     "SCOPES",
+    "MagnitudePruner",
+    "MovementPruner",
+    "RandomPruner",
     "allocate",
     "check_schedule",
+    "finalize",
     "kth_smallest",
+    "load_sparse",
     "lowest_masks",
     "nm_mask",
     "parse_pattern",
     "resolve_importance",
+    "save_sparse",
     "sparsity_at",
+    "sparsity_report",
 ]

@@ -51,7 +51,8 @@ def erk(shapes: Sequence[Sequence[int]], pruned: int) -> list[int]:
     while True:
         free = [i for i in range(len(sizes)) if i not in dense]
         left = sum(sizes) - pruned - sum(sizes[i] for i in dense)
-        keep = {i: Fraction(left * sums[i], sum(sums[j] for j in free)) for i in free}
+        whole = sum(sums[i] for i in free) or 1
+        keep = {i: Fraction(left * sums[i], whole) for i in free}
         over = {i for i in free if keep[i] >= sizes[i]}
         if not over:
             break

@@ -1,8 +1,10 @@
-"""Histograms of 16 bits of the order-preserving key of a float's bits, compiled. Imported only where Numba is.
+"""Histograms of 16 bits of the order-preserving key of a float's bits, compiled. Imported only where Numba
+is.
 
-With b the bits read as a signed integer, key = b for b >= 0 and lowest - b below: sign and magnitude turned into
-two's complement, so that keys order as the floats do and -0.0 and 0.0 share the key 0. The loops release the GIL;
-plain Python threads run them side by side, each with a histogram of its own, and no threading layer is involved.
+With b the bits read as a signed integer, key = b for b >= 0 and lowest - b below: sign and magnitude turned
+into two's complement, so that keys order as the floats do and -0.0 and 0.0 share the key 0. The loops
+release the GIL; plain Python threads run them side by side, each with a histogram of its own, and no
+threading layer is involved.
 """
 
 import numpy as np

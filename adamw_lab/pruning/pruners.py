@@ -1,9 +1,11 @@
-"""Pruning during training for any torch optimizer, by hooks: the baselines, on one schedule and one selection.
+"""Pruning during training for any torch optimizer, by hooks: the baselines, on one schedule and one
+selection.
 
 Each keeps a byte mask a weight, and what its score needs beside it; `state_bytes` says how much.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,17 +20,18 @@ from adamw_lab.pruning.selection import lowest_masks
 from adamw_lab.suggest import did_you_mean
 
 
-class Pruner:
+class Pruner(ABC):
     """Prunes an optimizer's weights after its steps; a subclass says which by `_score`.
 
-    At `begin_step`, every `update_every` steps after it and at `end_step` the masks are chosen anew, so that exactly
-    round(s · n) weights are pruned, s from `sparsity_at`. After every step the pruned weights are set to 0. Once
-    pruned, a weight stays so. Steps are counted from the moment the pruner is attached, by the optimizer's post-hook.
+    At `begin_step`, every `update_every` steps after it and at `end_step` the masks are chosen anew, so
+    that exactly round(s · n) weights are pruned, s from `sparsity_at`. After every step the pruned weights
+    are set to 0. Steps are counted by the optimizer's post-hook, from 1 for the first after the pruner is
+    attached.
 
     Covered are weights with ndim >= 2 of groups that do not say `prunable=False`.
 
     Args:
-        optimizer: Any torch optimizer; its step is hooked.
+        optimizer: Any torch optimizer; its steps are hooked.
         target_sparsity: Fraction of the covered weights to prune, in [0, 1).
         begin_step: First step of the schedule, where sparsity is still 0.
         end_step: Step at which the target is reached, and of the last update.
@@ -37,8 +40,8 @@ class Pruner:
         scope: "global", "layer" or "erk"; see `allocate`.
 
     Raises:
-        ValueError: an argument out of range, or nothing to prune; at an update, NaN among the scores, with the
-            parameter's name.
+        ValueError: an argument out of range, or nothing to prune; at an update, NaN among the scores, with
+            the parameter's name.
     """
 
     stored: tuple[str, ...] = ("mask",)
@@ -64,14 +67,14 @@ class Pruner:
         self.target_sparsity, self.schedule, self.scope = target_sparsity, schedule, scope
         self.begin_step, self.end_step, self.update_every = begin_step, end_step, update_every
         self.step = 0
-        self._weights = _covered(optimizer)
+        self.optimizer = optimizer
+        self._weights: dict[str | int, Tensor] = {
+            key: p for key, p, group in keyed_parameters(optimizer) if group.get("prunable", True) and p.ndim >= 2
+        }
         if not self._weights:
             raise ValueError("nothing to prune: the optimizer has no prunable parameter with two or more dimensions")
         self._state = {name: self._new_state(p) for name, p in self._weights.items()}
-        self._hooks = [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-        ]
+        self._hooks = [optimizer.register_step_post_hook(self._after_step)]
 
     def sparsity(self) -> float:
         """The pruned fraction of the covered weights."""
@@ -112,18 +115,15 @@ class Pruner:
     def _new_state(self, p: Tensor) -> dict[str, Tensor]:
         return {key: torch.zeros_like(p, dtype=torch.bool if key == "mask" else None) for key in self.stored}
 
+    @abstractmethod
     def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
         """Importance of each weight, of p's shape; lowest is pruned first."""
-        raise TypeError(f"{type(self).__name__} has no score: a subclass of Pruner defines one")
-
-    def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        """What has to be read before the weights move."""
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         self.step += 1
-        since = self.step - self.begin_step
-        if self.step == self.end_step or 0 <= since < self.end_step - self.begin_step and since % self.update_every == 0:
+        on_the_way = self.begin_step <= self.step < self.end_step
+        if self.step == self.end_step or on_the_way and (self.step - self.begin_step) % self.update_every == 0:
             self._update()
         for name, p in self._weights.items():
             p.masked_fill_(self._state[name]["mask"], 0)
@@ -138,17 +138,14 @@ class Pruner:
         )
         names = list(self._weights)
         counts = allocate([p.shape for p in self._weights.values()], sparsity, self.scope)
-        parts = [(names, counts)] if self.scope == "global" else [([n], c) for n, c in zip(names, counts, strict=True)]
-        for part, count in parts:
+        parts = [names] if self.scope == "global" else [[name] for name in names]
+        for part, count in zip(parts, [counts] if self.scope == "global" else counts, strict=True):
             masks = lowest_masks(_Scores(self._scores, part), count, names=[str(name) for name in part])
             for name, mask in zip(part, masks, strict=True):
                 self._state[name]["mask"].copy_(mask)
 
     def _scores(self, names: list[str | int]) -> Iterator[Tensor]:
-        for name in names:
-            state = self._state[name]
-            score = self._score(name, self._weights[name], state)
-            yield torch.where(state["mask"], -math.inf, score)
+        return (self._score(name, self._weights[name], self._state[name]) for name in names)
 
 
 class _Scores:
@@ -162,18 +159,18 @@ class _Scores:
 
 
 class MagnitudePruner(Pruner):
-    """Gradual magnitude pruning (Zhu and Gupta, arXiv 1710.01878): the score is |w|.
+    """Gradual magnitude pruning (Zhu and Gupta, arXiv 1710.01878): the score is |w|. The pruned stay so.
 
-    Keeps 1 byte a weight. There, masked weights keep their values and might return; here they are 0 and do not.
-    Arguments are `Pruner`'s.
+    Keeps 1 byte a weight. There, masked weights keep their values and might return; here they are 0 and do
+    not. Arguments are `Pruner`'s.
     """
 
     def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
-        return p.abs()
+        return torch.where(state["mask"], -math.inf, p.abs())
 
 
 class RandomPruner(Pruner):
-    """The control: every weight has a random score of its own, fixed by `seed` and the parameter's index.
+    """The control: each weight has a random score, fixed by `seed` and its place. The pruned stay so.
 
     Keeps 1 byte a weight. Arguments are `Pruner`'s, and `seed`.
     """
@@ -188,18 +185,24 @@ class RandomPruner(Pruner):
 
 
 class MovementPruner(Pruner):
-    """Movement pruning (Sanh, Wolf, Rush, arXiv 2005.07683): the score is S = −Σ w · ∂L/∂w over all steps so far.
+    """Movement pruning (Sanh, Wolf, Rush, arXiv 2005.07683): the score is S = −Σ w · ∂L/∂w over all steps
+    so far.
 
-    High where weights have moved away from zero. The gradient is straight-through: taken where masked weights are 0,
-    it counts for all, with the value that a masked weight had when it was masked; so its score goes on, and the weight
-    returns with that value once it ranks high enough. The published code masks the weights' own gradients too; here
-    the optimizer's moments see them, while the masked weights do not move.
+    High where weights have moved away from zero. The gradient is straight-through: taken where masked
+    weights are 0, it counts for all, with the value that a masked weight had when it was masked; so its
+    score goes on, and the weight returns with that value once it ranks high enough. The published code
+    masks the weights' own gradients too; here the optimizer's moments see them, while the masked weights do
+    not move.
 
-    Keeps 1 byte and two numbers a weight: mask, score, and the values of the masked. The gradients must be there
-    when the optimizer steps, so a step with a closure is refused. Arguments are `Pruner`'s.
+    Keeps 1 byte and two numbers a weight: mask, score, and the values of the masked. The gradients must be
+    there when the optimizer steps, so a step with a closure is refused. Arguments are `Pruner`'s.
     """
 
     stored = ("mask", "score", "masked_values")
+
+    def __init__(self, optimizer: Optimizer, **options: Any) -> None:
+        super().__init__(optimizer, **options)
+        self._hooks.append(optimizer.register_step_pre_hook(self._before_step))
 
     def _score(self, name: str | int, p: Tensor, state: dict[str, Tensor]) -> Tensor:
         return state["score"]
@@ -222,17 +225,14 @@ class MovementPruner(Pruner):
             state = self._state[name]
             state["masked_values"].copy_(torch.where(state["mask"], p, 0))
 
-    def _scores(self, names: list[str | int]) -> Iterator[Tensor]:
-        return (self._state[name]["score"] for name in names)
 
-
-def _covered(optimizer: Optimizer) -> dict[str | int, Tensor]:
-    """The prunable parameters, by name or else by index among all parameters."""
-    found: dict[str | int, Tensor] = {}
+def keyed_parameters(optimizer: Optimizer) -> Iterator[tuple[str | int, Tensor, dict[str, Any]]]:
+    """(key, parameter, group) of all of them: the key is the name, or the index where the group was given
+    none.
+    """
     index = 0
     for group in optimizer.param_groups:
         names = group.get("param_names", range(index, index + len(group["params"])))
         index += len(group["params"])
-        if group.get("prunable", True):
-            found |= {n: p for n, p in zip(names, group["params"], strict=True) if p.ndim >= 2}
-    return found
+        for name, p in zip(names, group["params"], strict=True):
+            yield name, p, group

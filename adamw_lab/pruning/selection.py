@@ -8,8 +8,9 @@ a pass, over ranks.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, reduce
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -138,13 +139,14 @@ def _select(
         histogram, nans = top
         _reduce(histogram, group)
         _refuse_nans(nans, group, names)
-        total = int(histogram.sum())
+        sums = _running(histogram)
+        total = int(sums[-1])
         if isinstance(k, bool) or not isinstance(k, int) or not least <= k <= total:
             raise ValueError(f"Invalid k: {k!r}; allowed: from {least} to {total}, the number of elements")
         device = histogram.device
         if k == 0:
             return torch.tensor(-torch.inf, dtype=dtype, device=device), 0
-        digit, left = _locate(histogram, k)
+        digit, left = _locate(sums, k)
         prefix = digit - _BINS // 2
         for shift in range(torch.finfo(dtype).bits - 2 * _DIGIT, -1, -_DIGIT):
             counters = _Counters(dtype, pool, workers)
@@ -152,7 +154,7 @@ def _select(
                 counters.of(tensor).below(_flat(tensor, dtype), prefix, shift)
             histogram = counters.histogram(device)
             _reduce(histogram, group)
-            digit, left = _locate(histogram, left)
+            digit, left = _locate(_running(histogram), left)
             prefix = prefix << _DIGIT | digit
     return _float_of(prefix, dtype, device), left
 
@@ -204,11 +206,14 @@ def _name(index: int, names: Sequence[str] | None) -> str:
     return str(index) if names is None else names[index]
 
 
-def _locate(histogram: Tensor, k: int) -> tuple[int, int]:
-    """The bin that holds the k-th element, and k counted from that bin's start."""
-    sums = histogram.cpu().cumsum(0)
-    digit = int(torch.searchsorted(sums, k))
-    return digit, k - int(sums[digit] - histogram[digit])
+def _running(histogram: Tensor) -> np.ndarray:
+    return histogram.cpu().numpy().cumsum()
+
+
+def _locate(sums: np.ndarray, k: int) -> tuple[int, int]:
+    """The bin that holds the k-th element, by the bins' running sums; and k counted from that bin's start."""
+    digit = int(sums.searchsorted(k))
+    return digit, k - int(sums[digit - 1] if digit else 0)
 
 
 def _lowest(dtype: torch.dtype) -> int:
@@ -237,7 +242,7 @@ class _Counters:
         return self._counters[device]
 
     def histogram(self, device: torch.device) -> Tensor:
-        return torch.stack([c.histogram().to(device) for c in self._counters.values()]).sum(0)
+        return reduce(torch.add, (c.histogram().to(device) for c in self._counters.values()))
 
 
 class _TorchCounter:
@@ -281,8 +286,7 @@ class _CompiledCounter:
         self._infinity = int(torch.tensor(torch.inf, dtype=dtype).view(self._integer))
         self._top_shift = torch.finfo(dtype).bits - _DIGIT
         self._pool = pool
-        self._counts = torch.zeros(workers, _BINS, dtype=torch.int64)
-        self._rows = self._counts.numpy()
+        self._rows = np.zeros((workers, _BINS), np.int64)
 
     def top(self, values: Tensor) -> Tensor:
         count = _compiled().count_top
@@ -296,7 +300,7 @@ class _CompiledCounter:
         self._share(values, lambda bits, row: count(bits, self._lowest, prefix, shift, row))
 
     def histogram(self) -> Tensor:
-        return self._counts.sum(0)
+        return torch.from_numpy(self._rows.sum(0))
 
     def _share(self, values: Tensor, count: Callable) -> list:
         bits = values.view(self._integer).numpy()

@@ -112,9 +112,10 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
         options = self.optimizer_options
-        for name in {"lr", "weight_decay"} & options.keys():
-            raise ValueError(f"{name} is a field of its own: give {name}={options[name]!r} beside "
-                             "optimizer_options, not in it")
+        for name in ("lr", "weight_decay"):
+            if name in options:
+                raise ValueError(f"{name} is a field of its own: give {name}={options[name]!r} beside "
+                                 "optimizer_options, not in it")
         if self.schedule == "constant" and "min_lr" in options:
             raise ValueError(f"min_lr={options['min_lr']!r} contradicts schedule 'constant'; "
                              "allowed: schedule='cosine', or no min_lr")

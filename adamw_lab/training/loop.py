@@ -25,9 +25,10 @@ from adamw_lab.training.records import HISTORY, RunResult, open_run, write_run
 def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool = True) -> RunResult:
     """Train a model and measure it: on train and validation after every epoch, on test once at the end.
 
-    The same config on the same machine gives the same bits, `seconds` apart. Initialization and images of every
-    batch depend on the seed, never on the optimizer: runs of different optimizers are paired. A run whose loss
-    is no longer finite ends there, with status "diverged", the epochs before in its history, no test metrics.
+    The same config on the same machine gives the same bits, `seconds` apart. Initialization and images of
+    every batch depend on the seed, never on the optimizer: runs of different optimizers are paired. A run
+    whose loss is no longer finite ends there, with status "diverged", the epochs before in its history, and
+    no test metrics.
 
     Args:
         config: the run.
@@ -91,7 +92,7 @@ class _Run:
         start = time.perf_counter()
         train = self._train(k, bar)
         self.seconds += time.perf_counter() - start
-        if train is None:
+        if not math.isfinite(train[0]):
             return False
         validation = evaluate(self.model, self.batches["validation"], self.config)
         if not math.isfinite(validation[0]):
@@ -103,8 +104,8 @@ class _Run:
         bar.set_postfix(loss=f"{train[0]:.3f}", validation=f"{validation[1]:.1%}")
         return True
 
-    def _train(self, k: int, bar: tqdm) -> tuple[float, float] | None:
-        """(mean loss, accuracy) of the epoch's batches as they were met; None if a loss was not finite."""
+    def _train(self, k: int, bar: tqdm) -> tuple[float, float]:
+        """(mean loss, accuracy) of the epoch's batches as they were met; the loss is not finite if one was not."""
         self.model.train()
         meter = Meter(self.config.device)
         # On an accelerator reading a loss would wait for it at every step; there the mean tells, at the end.
@@ -114,9 +115,8 @@ class _Run:
             meter.add(loss, logits, labels)
             bar.update()
             if watch and not math.isfinite(loss.item()):
-                return None
-        metrics = meter.read()
-        return metrics if math.isfinite(metrics[0]) else None
+                break
+        return meter.read()
 
     def _train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad()
@@ -157,7 +157,7 @@ def _optimizer(model: nn.Module, config: TrainConfig,
         options["min_lr"] = config.lr
     optimizer = build_optimizer(config.optimizer, model, lr=config.lr, total_steps=total_steps, **options)
     if isinstance(optimizer, AdamWPrune) and not any(group["prunable"] for group in optimizer.param_groups):
-        raise ValueError(f"optimizer {config.optimizer!r} finds nothing to prune in model {config.model!r}; "
+        raise ValueError(f"optimizer {config.optimizer!r} finds nothing to prune in {config.model!r}; "
                          "allowed: a model with weights of two or more dimensions outside norms and embeddings")
     scheduled = config.schedule == "cosine" and not lab
     return optimizer, CosineAnnealingLR(optimizer, T_max=total_steps) if scheduled else None

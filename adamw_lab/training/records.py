@@ -18,7 +18,8 @@ from adamw_lab.training.config import TrainConfig
 
 HISTORY = {
     "epoch": "int64", "step": "int64", "lr": "float64", "train_loss": "float64", "train_accuracy": "float64",
-    "validation_loss": "float64", "validation_accuracy": "float64", "sparsity": "float64", "seconds": "float64"}
+    "validation_loss": "float64", "validation_accuracy": "float64", "sparsity": "float64",
+    "seconds": "float64"}
 """Columns of the history and their types."""
 
 
@@ -90,11 +91,16 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_model_arguments(weights: Path) -> dict[str, int]:
+    """What `build_model` must be given, beside the name, for a model that these weights fit."""
+    with safe_open(weights, framework="pt") as file:
+        return {name: int(value) for name, value in file.metadata().items()}
+
+
 def _read_run(run_dir: Path, config: TrainConfig) -> RunResult:
-    with safe_open(run_dir / "model.safetensors", framework="pt") as file:
-        arguments = {name: int(value) for name, value in file.metadata().items()}
-    model = build_model(config.model, **arguments).to(config.device)
-    load_model(model, run_dir / "model.safetensors", device=config.device)
+    weights = run_dir / "model.safetensors"
+    model = build_model(config.model, **read_model_arguments(weights)).to(config.device)
+    load_model(model, weights, device=config.device)
     history = pd.read_parquet(run_dir / "history.parquet")
     return RunResult(history, _read_json(run_dir / "summary.json"), model.eval())
 

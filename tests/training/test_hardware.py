@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from adamw_lab.training.hardware import resolve_device, reproducible
+from adamw_lab.training.hardware import reproducible, resolve_device
 
 
 def settings():
-    return (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark,
-            torch.utils.deterministic.fill_uninitialized_memory, torch.get_rng_state().tolist())
+    return (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark, torch.utils.deterministic.fill_uninitialized_memory,
+            torch.get_rng_state().tolist())
 
 
 def test_everything_is_as_before_even_after_an_error():
@@ -30,7 +31,8 @@ def test_random_numbers_inside_depend_on_the_seed_alone():
     assert torch.equal(*draws)
 
 
-@pytest.mark.parametrize(("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+@pytest.mark.parametrize(("cuda", "mps", "device"),
+                         [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
 def test_auto_device(monkeypatch, cuda, mps, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.mps, "is_available", lambda: mps)

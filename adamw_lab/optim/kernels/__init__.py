@@ -18,7 +18,7 @@ Scalar = float | Tensor
 
 @dataclass(slots=True)
 class Tensors:
-    """Parallel lists, an entry a parameter: real, local (no DTensor), all of one kernel. `max_exp_avg_sqs` may be empty."""
+    """Parallel lists, an entry a parameter: real, local (no DTensor), of one kernel. `max_exp_avg_sqs` may be empty."""
 
     params: list[Tensor] = field(default_factory=list)
     grads: list[Tensor] = field(default_factory=list)

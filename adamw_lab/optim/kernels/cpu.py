@@ -25,26 +25,31 @@ _LAUNCH = threading.Lock()
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     """One step of every parameter, in place. Returns the number of elements clipped, None if the term is off."""
-    dtypes = {p.dtype for p in tensors.params}
-    if len(dtypes) > 1:
-        raise TypeError(f"one call serves one dtype, got {dtypes}")
-    real = _NUMPY[dtypes.pop()]
-    columns = [column for column in tensors.columns() if column]
+    clipped = 0
+    for dtype in {p.dtype for p in tensors.params}:
+        rows = [i for i, p in enumerate(tensors.params) if p.dtype == dtype]
+        clipped += _launch([[column[i] for i in rows] for column in tensors.columns() if column], rows, terms,
+                           _NUMPY[dtype])
+    return torch.tensor(clipped) if terms.clip_scale is not None else None
+
+
+def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, real: type) -> int:
+    """The step of the tensors of one dtype. Returns the number of elements clipped."""
     addresses = np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
-    chunks = _chunks(tuple(p.numel() for p in tensors.params))
+    chunks = _chunks(tuple(p.numel() for p in columns[0]))
     clip = terms.clip_scale is not None and min(terms.clip_scale) < math.inf
     keep = (terms.keep_m, terms.keep_v) != (1.0, 1.0)
-    kernel = _kernel(real, bool(tensors.max_exp_avg_sqs), clip, terms.clip_where_zero, keep, terms.prune)
+    kernel = _kernel(real, len(columns) == 5, clip, terms.clip_where_zero, keep, terms.prune)
     scalars = np.array([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
                         terms.keep_m, terms.keep_v, terms.decay], dtype=real)
-    scales = terms.clip_scale if clip else [math.inf] * len(tensors.params)
-    per_tensor = np.array([terms.step_size, terms.bias2_sqrt, scales], dtype=real)
+    lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale if clip else [math.inf] * len(terms.step_size)]
+    per_tensor = np.array([[column[i] for i in rows] for column in lists], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
     with _LAUNCH:
         _use_torch_threads()
         kernel(addresses, chunks, scalars, per_tensor, clipped)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
-    return torch.tensor(int(clipped.sum())) if terms.clip_scale is not None else None
+    return int(clipped.sum())
 
 
 def norm(grads: list[Tensor]) -> Tensor:

@@ -38,8 +38,9 @@ def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, clipped:
     chunks = _chunks(tuple(p.numel() for p in params), device)
     if not len(chunks):
         return
-    shared = _row([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor, terms.keep_m,
-                   terms.keep_v, terms.decay, 0.0 if terms.found_inf is None else terms.found_inf], real, device)
+    found_inf = 0.0 if terms.found_inf is None else terms.found_inf
+    shared = _row([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
+                   terms.keep_m, terms.keep_v, terms.decay, found_inf], real, device)
     lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale or [math.inf] * len(terms.step_size)]
     per_tensor = torch.stack([_row([column[i] for i in rows], real, device) for column in lists])
     with torch.cuda.device(device) if device.type == "cuda" else torch.no_grad():
@@ -71,14 +72,14 @@ def _row(values: list[Scalar] | Tensor, real: torch.dtype, device: torch.device)
 @lru_cache(maxsize=64)
 def _chunks(numels: tuple[int, ...], device: torch.device) -> Tensor:
     """Rows (tensor, first element, elements of the tensor) that cover all tensors, a program each."""
-    return torch.tensor([(i, start, n) for i, n in enumerate(numels) for start in range(0, n, BLOCK)],
-                        dtype=torch.int64).reshape(-1, 3).to(device)
+    rows = [(i, start, n) for i, n in enumerate(numels) for start in range(0, n, BLOCK)]
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).to(device)
 
 
 @triton.jit
 def _step(addresses, chunks, shared, per_tensor, clipped, tensors, STORED: tl.constexpr, REAL: tl.constexpr,
-          BITS: tl.constexpr, AMSGRAD: tl.constexpr, CLIP: tl.constexpr, CLIP_WHERE_ZERO: tl.constexpr, PRUNE: tl.constexpr,
-          BLOCK: tl.constexpr):
+          BITS: tl.constexpr, AMSGRAD: tl.constexpr, CLIP: tl.constexpr, CLIP_WHERE_ZERO: tl.constexpr,
+          PRUNE: tl.constexpr, BLOCK: tl.constexpr):
     chunk = chunks + 3 * tl.program_id(0).to(tl.int64)
     row, start, size = tl.load(chunk), tl.load(chunk + 1), tl.load(chunk + 2)
     at = start + tl.arange(0, BLOCK)

@@ -1,4 +1,4 @@
-"""The update rule in torch operations: any device, dtype and layout. The form to read; the other kernels do the same."""
+"""The update rule in torch operations: any device, dtype, layout. The form to read; the other kernels do the same."""
 
 import torch
 from torch import Tensor

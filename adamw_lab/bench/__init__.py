@@ -1,0 +1,1 @@
+"""Measurements: each returns rows, and asserts that what it compares agrees."""

@@ -1,0 +1,61 @@
+"""A study from its points to its table and figure, on a network that trains in a second."""
+
+import pandas as pd
+import pytest
+
+from adamw_lab.experiments import study as module
+from adamw_lab.experiments.catalogue import STUDIES, Profile, Study
+
+BASE = {"model": "mlp", "dataset": "digits", "epochs": 1, "train_size": 100, "precision": "float32", "threads": 1}
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """A study of one optimizer that works and one that fails when it is made; figures/data in a folder of its own."""
+    arms = {"adamw": {"optimizer": "adamw"},
+            "broken": {"optimizer": "adamwprune", "optimizer_options": {"target_sparsity": 1.5}}}
+    tiny = Study("Does it run?", "08_resnet_experiment.ipynb", arms, {"quick": Profile(BASE, (0,))}, "A note.")
+    working = Study("Does it run?", tiny.notebook, {"adamw": arms["adamw"]}, tiny.profiles, "A note.")
+    monkeypatch.setitem(STUDIES, "tiny", tiny)
+    monkeypatch.setitem(STUDIES, "working", working)
+    monkeypatch.setattr(module, "RECORDS", tmp_path / "data")
+    return tmp_path / "runs"
+
+
+def test_a_study_runs_names_its_failures_and_skips_what_is_done(tiny, capsys):
+    assert module.run_study("tiny", jobs=2, out=tiny, record=True) == 1
+    said = capsys.readouterr().out
+    assert "Does it run?" in said and "adamw_seed0 done in" in said and "A note." in said
+    assert "failed: broken_seed0: ValueError: " in said and "1.5" in said
+    failed = next(tiny.glob("broken_seed0-*/notebook.ipynb"))
+    assert str(failed) in said and not (failed.parent / "done.json").exists()
+    assert {path.name for path in next(tiny.glob("adamw_seed0-*")).iterdir()} >= {
+        "notebook.ipynb", "history.parquet", "summary.json", "provenance.json", "done.json"}
+    assert "1 done, 0 skipped because they were done before, 1 failed" in said
+    assert not (tiny.parent / "data").exists(), "a study with failures records nothing"
+
+    assert module.run_study("working", out=tiny, record=True) == 0
+    said = capsys.readouterr().out
+    assert "0 done, 1 skipped because they were done before, 0 failed" in said
+    assert f"figure: {tiny / 'working-quick.svg'}" in said and (tiny / "working-quick.png").is_file()
+    runs = pd.read_csv(tiny.parent / "data" / "working-quick.csv")
+    epochs = pd.read_csv(tiny.parent / "data" / "working-quick-epochs.csv")
+    assert runs["optimizer"].tolist() == ["adamw"] and runs["hardware"].str.len().min() > 0
+    assert epochs["epoch"].tolist() == [1] and not epochs.isna().any(axis=None)
+
+
+def test_settings_that_training_refuses_start_nothing(monkeypatch, tmp_path):
+    wrong = Study("?", "08_resnet_experiment.ipynb", {"a": {"epochs": -1}}, {"quick": Profile(BASE, (0,))})
+    monkeypatch.setitem(STUDIES, "wrong", wrong)
+    with pytest.raises(ValueError, match="epochs"):
+        module.run_study("wrong", out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_table_has_mean_range_sparsity_and_seconds():
+    runs = pd.DataFrame({"optimizer": ["sgd", "sgd", "adamw", "adamw"], "seed": [0, 1, 0, 1],
+                         "validation_accuracy": [0.90, 0.92, 0.97, 0.98], "sparsity": [0.0, 0.0, 0.7, 0.7],
+                         "seconds": [10.0, 12.0, 20.0, 22.0]})
+    first, second = module.table(runs).splitlines()[1:]
+    assert first.split() == ["adamw", "97.50", "%", "97.00", "to", "98.00", "2", "70.0%", "21"]
+    assert second.split()[:3] == ["sgd", "91.00", "%"]

@@ -1,0 +1,71 @@
+"""The style: one colour and marker each, told apart by everybody; files that repeat byte for byte."""
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, save
+from adamw_lab.optim import OPTIMIZERS
+
+# Machado, Oliveira, Fernandes 2009, severity 1.
+COLOUR_BLIND = {
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+}
+
+
+def test_every_optimizer_has_a_colour_a_marker_and_a_name_of_its_own():
+    for table in (COLOURS, MARKERS, NAMES):
+        assert set(table) == set(OPTIMIZERS)
+        assert len(set(table.values())) == len(table)
+
+
+def lab(rgb):
+    """CIE L*a*b* of linear sRGB."""
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb
+    f = np.cbrt(np.clip(xyz / [0.9505, 1.0, 1.089], 1e-6, None))
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_the_studied_optimizers_differ_for_colour_blind_eyes(kind):
+    seen = {}
+    for name in ("sgd", "adam", "adamw", "adamwadv", "adamwspam", "adamwprune"):
+        linear = np.array([((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(COLOURS[name])])
+        seen[name] = lab(np.clip(np.array(COLOUR_BLIND[kind]) @ linear, 0, 1))
+    for one, other in itertools.combinations(seen, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) > 10, (one, other)
+
+
+DRAW = """
+import sys
+import pandas as pd
+from adamw_lab.figures import save, study_figure
+runs = pd.DataFrame({"optimizer": ["sgd", "adamw"], "seed": [0, 0], "validation_accuracy": [0.9, 0.95],
+                     "sparsity": [0.0, 0.7]})
+epochs = pd.DataFrame({"optimizer": ["sgd", "sgd", "adamw", "adamw"], "seed": 0, "epoch": [1, 2, 1, 2],
+                       "validation_accuracy": [0.5, 0.9, 0.6, 0.95]})
+save(study_figure(runs, epochs), sys.argv[1])
+"""
+
+
+def test_two_processes_draw_the_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, "-c", DRAW, str(tmp_path / name)], check=True)
+    for suffix in ("svg", "png"):
+        first, second = ((tmp_path / f"{name}.{suffix}").read_bytes() for name in ("one", "two"))
+        assert first == second and len(first) > 1000
+    svg = (tmp_path / "one.svg").read_text()
+    assert "<dc:date>" not in svg and "Matplotlib v" not in svg
+    assert b"Software" not in (tmp_path / "one.png").read_bytes()
+
+
+def test_only_the_two_files_are_left(tmp_path):
+    figure, (ax,) = new_figure()
+    ax.plot([1, 2])
+    assert save(figure, tmp_path / "sub" / "line") == [tmp_path / "sub" / "line.svg", tmp_path / "sub" / "line.png"]
+    assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["line.png", "line.svg"]

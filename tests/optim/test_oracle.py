@@ -1,0 +1,195 @@
+"""Every kernel against the textbook: one flat float64 tensor stepped beside the parameters that it stands for.
+
+In float64 the whole trajectory agrees to 1e-12. In float32 one step is taken from identical state, since rounding may
+tip a later one over a clip boundary; elements on such a boundary are set aside.
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM, textbook
+from adamw_lab.pruning import IMPORTANCE
+
+SHAPES = [(6, 4, 3, 3), (1,), (17, 5), (), (33,)]
+RULES = ("adamw", "adamwadv", "adamwspam", "adamwspam_published", "adamwprune")
+LAYOUTS = ("contiguous", "channels_last", "expanded_gradient")
+
+
+KERNELS = ("eager", "cpu", "cuda")
+
+
+def hyperparameters(rule):
+    rates = st.floats(0.0, 0.95)
+    common = {
+        "lr": st.floats(1e-4, 0.3), "betas": st.tuples(rates, rates), "eps": st.sampled_from([1e-8, 1e-6, 1e-3]),
+        "weight_decay": st.sampled_from([0.0, 0.1]),
+    }
+    steps = {"total_steps": st.sampled_from([None, 9, 40]), "min_lr": st.just(1e-5)}
+    clip = {"amsgrad": st.booleans(), "clip_norm": st.sampled_from([None, 0.5, 30.0])}
+    spam = {
+        "theta": st.sampled_from([None, 1.5, 50.0]), "spike_sigma": st.sampled_from([None, 0.5]),
+        "history": st.just(10), "spike_decay": st.sampled_from([(0.0, 1.0), (0.5, 0.9), (0.0, 0.0)]),
+        "reset_interval": st.sampled_from([0, 5]), "warmup_steps": st.sampled_from([0, 4]),
+        "grace_steps": st.sampled_from([0, 2]), "restart_bias_correction": st.booleans(),
+    }
+    published = {"theta": st.sampled_from([1.5, 50.0]), "reset_interval": st.sampled_from([0, 7]),
+                 "warmup_steps": st.just(3), "grace_steps": st.sampled_from([0, 2])}
+    extra = {"adamw": {}, "adamwprune": {"amsgrad": clip["amsgrad"]}, "adamwadv": {**steps, **clip},
+             "adamwspam": {**steps, **clip, **spam}, "adamwspam_published": published}
+    return st.fixed_dictionaries({**common, **extra[rule]})
+
+
+def build(rule, params, options, kernel):
+    match rule:
+        case "adamw":
+            return AdamWAdv(params, amsgrad=False, clip_norm=None, total_steps=10**9, min_lr=options["lr"],
+                            kernel=kernel, **options)
+        case "adamwadv":
+            return AdamWAdv(params, kernel=kernel, **{"total_steps": None, **options})
+        case "adamwspam":
+            return AdamWSPAM(params, kernel=kernel, **options)
+        case "adamwspam_published":
+            return AdamWSPAM.published(params, kernel=kernel, **options)
+        case "adamwprune":
+            return AdamWPrune(params, kernel=kernel, begin_step=2, end_step=8, update_every=3, target_sparsity=0.6,
+                              schedule="linear", importance="magnitude", **options)
+
+
+def oracle(rule, p, g, state, options):
+    functions = {"adamw": textbook.adamw, "adamwadv": textbook.adamw_adv, "adamwspam": textbook.adamw_spam,
+                 "adamwspam_published": textbook.spam_published}
+    if rule != "adamwprune":
+        return functions[rule](p, g, state, **options)
+    t = state.get("step", 0) + 1
+    prunable = torch.cat([torch.full((math.prod(s),), len(s) >= 2) for s in SHAPES])
+    sparsity = 0.6 * (t - 2) / 6 if t in (2, 5, 8) else None
+    if sparsity is not None:  # of the prunable weights; the others score too high to be touched
+        sparsity = round(sparsity * int(prunable.sum())) / len(p)
+
+    def importance(w, m, v):
+        return torch.where(prunable, IMPORTANCE["magnitude"](w, m, v), math.inf)
+
+    return textbook.adamw_prune(p, g, state, sparsity=sparsity, importance=importance, **options)
+
+
+def make_parameters(dtype, layout, generator):
+    params = [torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in SHAPES]
+    if layout == "channels_last":
+        params[0] = params[0].contiguous(memory_format=torch.channels_last)
+    return [torch.nn.Parameter(p) for p in params]
+
+
+def make_gradients(params, layout, generator, step):
+    scale = 40.0 if step in (6, 11) else 1.0  # a spike, and one after the history is long enough to judge
+    flat = torch.randn(sum(p.numel() for p in params), generator=generator, dtype=torch.float64) * scale
+    flat[::7] = 0.0  # elements that never see a gradient: v stays 0
+    parts = []
+    for p, part in zip(params, flat.split([p.numel() for p in params]), strict=True):
+        g = part.view(p.shape).to(p.dtype)
+        if layout == "expanded_gradient" and p.ndim == 2:
+            g = g[:, :1].expand(p.shape)  # strides of 0: a layout that flat kernels must leave to eager
+        parts.append(torch.empty_like(p).copy_(g) if layout == "channels_last" else g)
+    return parts
+
+
+def flatten(tensors):
+    return torch.cat([t.detach().double().reshape(-1) for t in tensors])
+
+
+def states(optimizer, params, name):
+    return flatten([optimizer.state[p][name] for p in params])
+
+
+def compare(optimizer, params, state, expected, tolerance, aside):
+    for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
+        if name in state and name in optimizer.state[params[0]]:
+            got = states(optimizer, params, name)
+            wrong = (got - state[name]).abs() > tolerance * state[name].abs().clamp(min=1)
+            assert not wrong[~aside].any(), name
+    got = flatten(params)
+    lr = optimizer.param_groups[0]["lr"]
+    wrong = (got - expected).abs() > tolerance * expected.abs().clamp(min=lr)
+    assert not wrong[~aside].any(), "parameters"
+    if "mask" in state:
+        v = states(optimizer, params, "exp_avg_sq")
+        assert torch.equal(torch.signbit(v) & (v == 0), state["mask"])
+        assert (got[state["mask"]] == 0).all()
+
+
+def forced(kernel, layout):
+    """A flat kernel refuses the expanded gradient when forced; there the dispatch chooses."""
+    return None if layout == "expanded_gradient" else kernel
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rule", RULES)
+def test_float64_trajectory(rule, layout, kernel):
+    @settings(max_examples=3 if kernel == "cuda" else 12, deadline=None)
+    @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
+    def check(options, seed):
+        generator = torch.Generator().manual_seed(seed)
+        params = make_parameters(torch.float64, layout, generator)
+        optimizer = build(rule, params, options, forced(kernel, layout))
+        expected, state = flatten(params), {}
+        for step in range(1, 14):
+            grads = make_gradients(params, layout, generator, step)
+            for p, g in zip(params, grads, strict=True):
+                p.grad = g
+            kept = [g.clone() for g in grads]
+            optimizer.step()
+            assert all(torch.equal(p.grad, k) for p, k in zip(params, kept, strict=True)), "p.grad was written"
+            expected = oracle(rule, expected, flatten(grads), state, options)
+            compare(optimizer, params, state, expected, 1e-12, torch.zeros_like(expected, dtype=torch.bool))
+
+    check()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rule", RULES)
+def test_float32_step_from_identical_state(rule, layout, kernel):
+    @settings(max_examples=3 if kernel == "cuda" else 12, deadline=None)
+    @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
+    def check(options, seed):
+        generator = torch.Generator().manual_seed(seed)
+        params = make_parameters(torch.float32, layout, generator)
+        optimizer = build(rule, params, options, forced(kernel, layout))
+        expected, state = flatten(params), {}
+        for step in range(1, 10):
+            for p, g in zip(params, make_gradients(params, layout, generator, step), strict=True):
+                p.grad = g
+            grads = flatten([p.grad for p in params])
+            aside = near_clip_boundary(grads, state, options, rule)
+            optimizer.step()
+            expected = oracle(rule, expected, grads, state, options)
+            if "mask" in state:  # scores that tie in one precision only may part: the count is what must agree
+                v = states(optimizer, params, "exp_avg_sq")
+                pruned = torch.signbit(v) & (v == 0)
+                assert pruned.sum() == state["mask"].sum()
+                aside |= pruned != state["mask"]
+                state = {**state, "mask": pruned}
+            compare(optimizer, params, state, expected, 2e-5, aside)
+            expected = flatten(params)
+            for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
+                if name in state:
+                    state[name] = states(optimizer, params, name)
+
+    check()
+
+
+def near_clip_boundary(grads, state, options, rule):
+    """Elements that rounding may put on either side of the clip threshold, whatever its correction."""
+    theta = options.get("theta")
+    if theta is None or "exp_avg_sq" not in state:
+        return torch.zeros_like(grads, dtype=torch.bool)
+    beta2, v = options["betas"][1], state["exp_avg_sq"]
+    near = torch.zeros_like(grads, dtype=torch.bool)
+    for k in range(1, 14):
+        limit = (theta * v / (1.0 if rule == "adamwspam_published" else 1 - beta2**k)).sqrt()
+        near |= (grads.abs() - limit).abs() < 1e-4 * limit
+    return near
