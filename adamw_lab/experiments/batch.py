@@ -120,6 +120,9 @@ def _start(point: Point) -> tuple[Connection, multiprocessing.Process]:
 
 
 def _work(point: Point, sender: Connection) -> None:
+    point.run_dir.mkdir(parents=True, exist_ok=True)
+    with open(point.run_dir / "log.txt", "w") as log:
+        os.dup2(log.fileno(), 2)  # what a kernel prints outside its notebook would tear the progress bar
     try:
         sender.send(execute_point(point))
     except (KeyboardInterrupt, BrokenPipeError):

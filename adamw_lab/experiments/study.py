@@ -62,8 +62,12 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     jobs = default_jobs(points) if jobs is None else jobs
     print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/",
           flush=True)
-    with Progress(len(points)) as progress:
-        outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
+    try:
+        with Progress(len(points)) as progress:
+            outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
+    except KeyboardInterrupt:
+        print("stopped; the same command takes up what is not done")
+        raise
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if len(failed) < len(outcomes):
         runs, history = results(points, folder)

@@ -84,11 +84,12 @@ def new_figure(columns: int = 1, *, width: float = WIDTH, height: float = 2.4) -
     """A figure in the project's style and its axes, side by side; sizes in inches."""
     use_style()
     figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
+    plt.close(figure)  # pyplot forgets it, so that a notebook shows it where it is asked for and not twice
     return figure, list(axes[0])
 
 
 def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Write `path`.svg and `path`.png (220 dpi), without dates or versions in them, and close the figure.
+    """Write `path`.svg and `path`.png (220 dpi), without dates or versions in them.
 
     Each file appears whole or not at all. The style must be that of `use_style`.
     """
@@ -102,5 +103,4 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
             figure.savefig(draft, format=suffix, metadata=metadata)
         os.replace(draft, target)
         written.append(target)
-    plt.close(figure)
     return written

@@ -99,14 +99,14 @@ class LabOptimizer(Optimizer):
         found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
         gathered = [self._gather(group) for group in self.param_groups]
         norm = self._norm(gathered, loss_scale)
-        for group, work in zip(self.param_groups, gathered, strict=True):
-            if work.steps:
-                self._step_group(group, work, norm, found_inf, loss_scale)
-        self._finish_step()
+        moved = [self._step_group(group, work, norm, found_inf, loss_scale)
+                 for group, work in zip(self.param_groups, gathered, strict=True) if work.steps]
+        if any(moved):
+            self._finish_step()
         return loss
 
     def _finish_step(self) -> None:
-        """What a subclass does once all groups have moved."""
+        """What a subclass does once the groups have moved; not called where none has."""
 
     def telemetry(self) -> dict[str, Tensor | float]:
         """What the last step did and what all steps did together, without a synchronization: numbers or 0-d tensors.
@@ -180,12 +180,13 @@ class LabOptimizer(Optimizer):
         return norm if loss_scale is None else norm / loss_scale.to(norm)
 
     def _step_group(self, group: dict[str, Any], work: "Work", norm: Tensor | None, found_inf: Tensor | None,
-                    loss_scale: Tensor | None) -> None:
+                    loss_scale: Tensor | None) -> bool:
+        """Move the parameters of one group. Returns whether they did: False where the host knows of an overflow."""
         clock = group["group_step"]
         on_host = clock.device.type == "cpu"
         if found_inf is not None and (on_host or "eager" in work.buckets):
             if found_inf.item():
-                return
+                return False
             found_inf = None
         moved = 1.0 if found_inf is None else (1.0 - found_inf).to(torch.float32).reshape(())
         clock.add_(moved)
@@ -205,6 +206,7 @@ class LabOptimizer(Optimizer):
             clipped = load_kernel(name)(tensors, terms)
             if clipped is not None:
                 group["elements_clipped"].add_(clipped)
+        return True
 
     def _grad_factor(self, group: dict[str, Any], norm: Tensor | None, loss_scale: Tensor | None,
                      on_host: bool) -> kernels.Scalar:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from adamw_lab.optim.base import local
 from adamw_lab.optim.kernels.eager import fill_pruned, is_pruned
@@ -64,6 +63,8 @@ class Entry:
         """Where it is pruned, as a DTensor if the parameter is one."""
         if not hasattr(self.p, "placements"):
             return self.mask()
+        from torch.distributed.tensor import DTensor  # costs half a second, which only sharded models owe
+
         return DTensor.from_local(self.mask(), self.p.device_mesh, self.p.placements, run_check=False,
                                   shape=self.p.shape, stride=self.p.stride())
 

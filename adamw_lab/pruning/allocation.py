@@ -26,9 +26,7 @@ def allocate(shapes: Sequence[Sequence[int]], sparsity: float, scope: str) -> in
     Raises:
         ValueError: unknown scope, or sparsity out of range.
     """
-    if scope not in SCOPES:
-        hint = did_you_mean(str(scope), SCOPES)
-        raise ValueError(f"unknown scope {scope!r}; allowed: {', '.join(SCOPES)}.{hint}")
+    check_scope(scope)
     if not 0.0 <= sparsity < 1.0:
         raise ValueError(f"Invalid sparsity: {sparsity!r}; allowed: from 0 to below 1")
     sizes = [prod(shape) for shape in shapes]
@@ -36,6 +34,13 @@ def allocate(shapes: Sequence[Sequence[int]], sparsity: float, scope: str) -> in
         return [round(sparsity * size) for size in sizes]
     pruned = round(sparsity * sum(sizes))
     return pruned if scope == "global" else erk(shapes, pruned)
+
+
+def check_scope(scope: str) -> None:
+    """Refuse what is not one of `SCOPES`, by a ValueError."""
+    if scope not in SCOPES:
+        hint = did_you_mean(str(scope), SCOPES)
+        raise ValueError(f"unknown scope {scope!r}; allowed: {', '.join(SCOPES)}.{hint}")
 
 
 def erk(shapes: Sequence[Sequence[int]], pruned: int) -> list[int]:

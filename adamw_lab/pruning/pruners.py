@@ -1,5 +1,4 @@
-"""Pruning during training for any torch optimizer, by hooks: the baselines, on one schedule and one
-selection.
+"""Pruning during training with any torch optimizer, by hooks: the baselines, on one schedule and selection.
 
 Each keeps a byte mask a weight, and what its score needs beside it; `state_bytes` says how much.
 """
@@ -13,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from adamw_lab.pruning.allocation import SCOPES, allocate
+from adamw_lab.pruning.allocation import allocate, check_scope
 from adamw_lab.pruning.schedules import check_schedule, sparsity_at
 from adamw_lab.pruning.scores import random
 from adamw_lab.pruning.selection import lowest_masks
-from adamw_lab.suggest import did_you_mean
 
 
 class Pruner(ABC):
@@ -28,7 +26,7 @@ class Pruner(ABC):
     are set to 0. Steps are counted by the optimizer's post-hook, from 1 for the first after the pruner is
     attached.
 
-    Covered are weights with ndim >= 2 of groups that do not say `prunable=False`.
+    Covered are weights with ndim >= 2 of groups that do not say `prunable=False`. Every rank must hold them whole.
 
     Args:
         optimizer: Any torch optimizer; its steps are hooked.
@@ -40,8 +38,8 @@ class Pruner(ABC):
         scope: "global", "layer" or "erk"; see `allocate`.
 
     Raises:
-        ValueError: an argument out of range, or nothing to prune; at an update, NaN among the scores, with
-            the parameter's name.
+        ValueError: an argument out of range, nothing to prune, or a sharded parameter; at an update, NaN among the
+            scores or weights, with the parameter's name. Nothing is pruned then.
     """
 
     stored: tuple[str, ...] = ("mask",)
@@ -59,9 +57,7 @@ class Pruner(ABC):
         scope: str = "global",
     ) -> None:
         check_schedule(begin_step=begin_step, end_step=end_step, target=target_sparsity, schedule=schedule)
-        if scope not in SCOPES:
-            hint = did_you_mean(str(scope), SCOPES)
-            raise ValueError(f"unknown scope {scope!r}; allowed: {', '.join(SCOPES)}.{hint}")
+        check_scope(scope)
         if update_every < 1:
             raise ValueError(f"Invalid update_every: {update_every!r}; allowed: a whole number of at least 1")
         self.target_sparsity, self.schedule, self.scope = target_sparsity, schedule, scope
@@ -73,6 +69,9 @@ class Pruner(ABC):
         }
         if not self._weights:
             raise ValueError("nothing to prune: the optimizer has no prunable parameter with two or more dimensions")
+        for key, p in self._weights.items():
+            if hasattr(p, "placements"):
+                raise ValueError(f"parameter {key!r} is sharded; allowed: parameters that every rank holds whole")
         self._state = {name: self._new_state(p) for name, p in self._weights.items()}
         self._hooks = [optimizer.register_step_post_hook(self._after_step)]
 
@@ -121,6 +120,8 @@ class Pruner(ABC):
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        if _skipped(optimizer):
+            return
         self.step += 1
         on_the_way = self.begin_step <= self.step < self.end_step
         if self.step == self.end_step or on_the_way and (self.step - self.begin_step) % self.update_every == 0:
@@ -139,13 +140,21 @@ class Pruner(ABC):
         names = list(self._weights)
         counts = allocate([p.shape for p in self._weights.values()], sparsity, self.scope)
         parts = [names] if self.scope == "global" else [[name] for name in names]
+        chosen: dict[str | int, Tensor] = {}
         for part, count in zip(parts, [counts] if self.scope == "global" else counts, strict=True):
             masks = lowest_masks(_Scores(self._scores, part), count, names=[str(name) for name in part])
-            for name, mask in zip(part, masks, strict=True):
-                self._state[name]["mask"].copy_(mask)
+            chosen |= zip(part, masks, strict=True)
+        for name, mask in chosen.items():
+            self._set_mask(mask, self._weights[name], self._state[name])
+
+    def _set_mask(self, mask: Tensor, p: Tensor, state: dict[str, Tensor]) -> None:
+        state["mask"].copy_(mask)
 
     def _scores(self, names: list[str | int]) -> Iterator[Tensor]:
-        return (self._score(name, self._weights[name], self._state[name]) for name in names)
+        """The scores of these parameters; NaN where a weight is, whatever the score, so that it is reported."""
+        for name in names:
+            p = self._weights[name]
+            yield self._score(name, p, self._state[name]).masked_fill(p.isnan(), math.nan)
 
 
 class _Scores:
@@ -185,14 +194,12 @@ class RandomPruner(Pruner):
 
 
 class MovementPruner(Pruner):
-    """Movement pruning (Sanh, Wolf, Rush, arXiv 2005.07683): the score is S = −Σ w · ∂L/∂w over all steps
-    so far.
+    """Movement pruning (Sanh, Wolf, Rush, arXiv 2005.07683): the score is S = −Σ w · ∂L/∂w over all steps so far.
 
-    High where weights have moved away from zero. The gradient is straight-through: taken where masked
-    weights are 0, it counts for all, with the value that a masked weight had when it was masked; so its
-    score goes on, and the weight returns with that value once it ranks high enough. The published code
-    masks the weights' own gradients too; here the optimizer's moments see them, while the masked weights do
-    not move.
+    It is high where weights have moved away from zero. The gradient is straight-through: taken where masked weights
+    are 0, it counts for all of them, each with the value it had when it was masked. So the score of a masked weight
+    goes on, and the weight returns with that value once it ranks high enough. The published code masks the weights'
+    own gradients too; here the optimizer's moments see them, while the masked weights do not move.
 
     Keeps 1 byte and two numbers a weight: mask, score, and the values of the masked. The gradients must be
     there when the optimizer steps, so a step with a closure is refused. Arguments are `Pruner`'s.
@@ -211,25 +218,29 @@ class MovementPruner(Pruner):
     def _before_step(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         if any(callable(a) for a in (*args, *kwargs.values())):
             raise ValueError("MovementPruner needs gradients before the step; allowed: step() without a closure")
+        if getattr(optimizer, "grad_scale", None) is not None:
+            raise ValueError("MovementPruner needs true gradients; allowed: GradScaler.unscale_() before the step")
+        if _skipped(optimizer):
+            return
         for name, p in self._weights.items():
             if p.grad is not None:
                 state = self._state[name]
                 state["score"].addcmul_(torch.where(state["mask"], state["masked_values"], p), p.grad, value=-1)
 
-    def _update(self) -> None:
-        for name, p in self._weights.items():
-            state = self._state[name]
-            p.copy_(torch.where(state["mask"], state["masked_values"], p))
-        super()._update()
-        for name, p in self._weights.items():
-            state = self._state[name]
-            state["masked_values"].copy_(torch.where(state["mask"], p, 0))
+    def _set_mask(self, mask: Tensor, p: Tensor, state: dict[str, Tensor]) -> None:
+        p.copy_(torch.where(state["mask"], state["masked_values"], p))
+        state["masked_values"].copy_(torch.where(mask, p, 0))
+        super()._set_mask(mask, p, state)
+
+
+def _skipped(optimizer: Optimizer) -> bool:
+    """Whether a GradScaler found an overflow, and the optimizer, which knows of it, leaves the weights alone."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)
 
 
 def keyed_parameters(optimizer: Optimizer) -> Iterator[tuple[str | int, Tensor, dict[str, Any]]]:
-    """(key, parameter, group) of all of them: the key is the name, or the index where the group was given
-    none.
-    """
+    """(key, parameter, group) of all of them; the key is the name, or the index where the group has no names."""
     index = 0
     for group in optimizer.param_groups:
         names = group.get("param_names", range(index, index + len(group["params"])))

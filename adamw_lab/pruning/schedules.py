@@ -21,25 +21,20 @@ def linear(tau: float) -> float:
 
 
 def one_shot(tau: float) -> float:
-    """0 before τ = 1, then 1: everything at the end step (Han et al., arXiv 1506.02626, prune a trained
-    network once).
-    """
+    """0 before τ = 1, then 1: everything at the end step, as Han et al. (arXiv 1506.02626) prune a trained network."""
     return 1.0 if tau >= 1.0 else 0.0
 
 
 _ALL: tuple[Callable[[float], float], ...] = (cubic, late_cubic, linear, one_shot)
 SCHEDULES = {f.__name__: f for f in _ALL}
-"""Name -> fraction of the target sparsity at τ, the fraction of the way from begin to end; each goes from 0
-to 1.
-"""
+"""Name -> fraction of the target sparsity at τ, the fraction of the way from begin to end; each goes from 0 to 1."""
 
 
 def check_schedule(*, begin_step: int, end_step: int, target: float, schedule: str) -> None:
     """Refuse what no sparsity follows from.
 
     Raises:
-        ValueError: an unknown schedule, a target outside [0, 1), or steps that are negative or in the wrong
-            order.
+        ValueError: an unknown schedule, a target outside [0, 1), or steps negative or in the wrong order.
     """
     if schedule not in SCHEDULES:
         hint = did_you_mean(str(schedule), SCHEDULES)
@@ -53,11 +48,9 @@ def check_schedule(*, begin_step: int, end_step: int, target: float, schedule: s
 
 
 def sparsity_at(step: int, *, begin_step: int, end_step: int, target: float, schedule: str) -> float:
-    """The fraction of weights that ought to be pruned at a step: 0 up to `begin_step`, `target` from
-    `end_step` on.
+    """The fraction of weights that ought to be pruned at a step: 0 up to `begin_step`, `target` from `end_step` on.
 
-    Between them target · schedule((step − begin_step) / (end_step − begin_step)). Errors are
-    `check_schedule`'s.
+    Between them target · schedule((step − begin_step) / (end_step − begin_step)). Errors are `check_schedule`'s.
     """
     check_schedule(begin_step=begin_step, end_step=end_step, target=target, schedule=schedule)
     if step >= end_step:

@@ -1,5 +1,4 @@
-"""Importance scores: what a weight w is worth, judged by Adam's moments of its gradient. The lowest are
-pruned first.
+"""Importance scores: what a weight w is worth, by Adam's moments of its gradient. The lowest are pruned first.
 
 Every score is `score(w, m, v, *, seed=0) -> Tensor` of w's shape, in float32 (float64 for float64 weights),
 where m and v are the bias-corrected first and second moment, v >= 0. Only `random` reads the seed. None
@@ -23,25 +22,20 @@ Score = Callable[..., Tensor]
 def hybrid(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
     """|w·m|·|w| / (√v + ε), the score of AdamWPrune.
 
-    Assumes that a large weight with a steady gradient (high momentum, low second moment) matters. It grows
-    where `fisher`
-    shrinks: the two disagree by design.
+    Assumes that a large weight with a steady gradient (high momentum, low second moment) matters. It grows where
+    `fisher` shrinks: the two disagree by design.
     """
     w, m, v = _wide(w, m, v)
     return (w * m).abs_().mul_(w.abs()).div_(v.sqrt().add_(EPS))
 
 
 def magnitude(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
-    """|w|: small weights change the output least (Han et al., arXiv 1506.02626). Assumes inputs of like
-    scale.
-    """
+    """|w| (Han et al., arXiv 1506.02626). Assumes that small weights change the output least: inputs of like scale."""
     return _wide(w)[0].abs()
 
 
 def gradient_magnitude(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
-    """|w|·√|m|, of AdamWPrune's project. Assumes that a weight still being pushed, either way, is still
-    needed.
-    """
+    """|w|·√|m|, of AdamWPrune's project. Assumes that a weight still being pushed, either way, is needed."""
     w, m = _wide(w, m)
     return m.abs().sqrt_().mul_(w.abs())
 
@@ -58,9 +52,7 @@ def movement_to_zero(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tenso
 
 
 def coherence(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
-    """|w|·√|m|·√(m² / (v + ε)), of AdamWPrune's project. Assumes that gradients of one sign mark a useful
-    weight.
-    """
+    """|w|·√|m|·√(m² / (v + ε)), of AdamWPrune's project. Assumes that gradients of one sign mark a useful weight."""
     w, m, v = _wide(w, m, v)
     return (m / (v + EPS).sqrt_()).abs_().mul_(m.abs().sqrt_()).mul_(w.abs())
 
@@ -75,8 +67,7 @@ def variance(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
 
 
 def fisher(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
-    """w²·v: the loss that removing w costs, twice over, by a diagonal second order model (LeCun's optimal
-    brain damage).
+    """w²·v: twice what removing w costs by a diagonal second-order model (optimal brain damage; LeCun et al., 1989).
 
     Known from JaxPruner's adam_fisher (arXiv 2304.14082). Assumes a converged model, v as the diagonal of
     the Fisher matrix and that as the Hessian's; gradients of batches rather than of examples make v smaller
@@ -87,8 +78,7 @@ def fisher(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
 
 
 def saliency(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
-    """|w·m|: the first-order change of the loss when w goes (Molchanov et al., arXiv 1611.06440; SNIP,
-    1810.02340).
+    """|w·m|: the first-order change of the loss when w goes (Molchanov et al., arXiv 1611.06440; SNIP, 1810.02340).
 
     Assumes that m is the mean gradient; it vanishes at convergence, where m is mostly noise.
     """
@@ -110,9 +100,7 @@ def random(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """MurmurHash3's finalizer, in place on int32, whose products wrap: every bit of x sways every bit of
-    the result.
-    """
+    """MurmurHash3's finalizer, in place on int32, whose products wrap: each bit of x sways each of the result."""
     for shift, factor in ((16, -0x7A143595), (13, -0x3D4D51CB), (16, 1)):
         x ^= (x >> shift).bitwise_and_((1 << (32 - shift)) - 1)
         x *= factor

@@ -1,5 +1,4 @@
-"""The exact k-th smallest of all elements of many tensors, and the mask of the k smallest, without ever
-joining them.
+"""The exact k-th smallest of all elements of many tensors, and masks of the k smallest, without joining them.
 
 Radix selection: a float's bits, as an integer that orders as the floats do, are counted 16 at a time from
 the top; two passes settle a float32, four a float64. Histograms add up over tensors and, by one all-reduce
@@ -32,8 +31,7 @@ def kth_smallest(
     *,
     names: Sequence[str] | None = None,
 ) -> Tensor:
-    """The k-th smallest element, k from 1, of all tensors together: exact, as torch.kthvalue of their
-    concatenation.
+    """The k-th smallest element, k from 1, of all tensors together: exactly torch.kthvalue of their concatenation.
 
     Args:
         tensors: Floating-point tensors of any shapes and strides. Walked several times (twice for float32,
@@ -63,13 +61,11 @@ def lowest_masks(
     *,
     names: Sequence[str] | None = None,
 ) -> Iterator[Tensor]:
-    """Masks, one a tensor and made as they are asked for, that are True at exactly the k smallest elements
-    of all.
+    """Masks, one a tensor and made as they are asked for, that are True at exactly the k smallest elements of all.
 
     Equal elements at the threshold are taken in order of tensor, then rank, then position (row-major), so
     the same input gives the same masks. Selection, with its errors and collectives, happens in the call;
-    arguments, k from 0, and errors are those of `kth_smallest`. Every mask has its tensor's shape and
-    device.
+    arguments, k from 0, and errors are those of `kth_smallest`. Every mask has its tensor's shape and device.
     """
     threshold, ties = _select(tensors, k, group, names, least=0)
     ahead = None if group is None else _ties_ahead(tensors, threshold, group)
@@ -166,9 +162,7 @@ def _count_top(
     workers: int,
     names: Sequence[str] | None,
 ) -> tuple[Tensor, Tensor] | None:
-    """The histogram of the top digit and the NaNs in each tensor; None once a tensor turns out wider than
-    `dtype`.
-    """
+    """The histogram of the top digit, and the NaNs in each tensor; None if a tensor is wider than `dtype`."""
     counters, nans, device = _Counters(dtype, pool, workers), [], None
     for index, tensor in enumerate(tensors):
         if tensor.dtype not in _FLOATS:

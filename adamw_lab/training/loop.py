@@ -19,7 +19,7 @@ from adamw_lab.optim import OPTIMIZERS, AdamWPrune, build_optimizer
 from adamw_lab.training.config import TrainConfig
 from adamw_lab.training.hardware import reproducible
 from adamw_lab.training.metrics import Meter, evaluate, forward
-from adamw_lab.training.records import HISTORY, RunResult, open_run, write_run
+from adamw_lab.training.records import HISTORY, RunResult, claim_run, open_run, write_run
 
 
 def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool = True) -> RunResult:
@@ -48,6 +48,8 @@ def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool =
         return ended
     with reproducible(config.seed, config.device, config.threads):
         run = _Run(config)
+        if run_dir is not None:
+            claim_run(run_dir, config)
         title = f"{config.model} {config.optimizer} seed {config.seed}"
         with tqdm(total=run.total_steps, desc=title, unit="step", disable=not progress) as bar:
             result = run.to_the_end(bar)
@@ -105,7 +107,7 @@ class _Run:
         return True
 
     def _train(self, k: int, bar: tqdm) -> tuple[float, float]:
-        """(mean loss, accuracy) of the epoch's batches as they were met; the loss is not finite if one was not."""
+        """(mean loss, accuracy) of the epoch's batches as they were met; a loss not finite stays so."""
         self.model.train()
         meter = Meter(self.config.device)
         # On an accelerator reading a loss would wait for it at every step; there the mean tells, at the end.

@@ -43,7 +43,7 @@ class RunResult:
 
 
 def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
-    """Claim a directory for a resolved config, or return the run of this config that has ended there.
+    """Return the run of a resolved config that has ended in this directory, or make sure that it can take it.
 
     Raises:
         OSError: the directory cannot be written.
@@ -60,8 +60,12 @@ def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
             pass
     except OSError as error:
         raise OSError(f"run_dir '{run_dir}' is not writable: {error.strerror}") from error
-    _write_json(known, config.model_dump(mode="json"))
     return None
+
+
+def claim_run(run_dir: Path, config: TrainConfig) -> None:
+    """Write the resolved config: from here on the directory takes no other run."""
+    _write_json(run_dir / "config.json", config.model_dump(mode="json"))
 
 
 def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int]) -> None:

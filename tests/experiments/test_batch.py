@@ -53,6 +53,7 @@ def test_one_failure_stops_no_other_and_done_points_are_skipped(point):
     assert first[1].error == "the last line" and "died" in first[2].error.lower()
     assert [is_done(p.run_dir) for p in points] == [True, False, False, True]
     assert (points[0].run_dir / "threads").read_text() == "3"
+    assert all((p.run_dir / "log.txt").is_file() for p in points)
     executed = nbformat.read(points[0].executed, as_version=4)
     assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
     assert json.loads((points[0].run_dir / "done.json").read_text())["label"] == "a"

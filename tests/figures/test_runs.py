@@ -1,7 +1,6 @@
 """Figures of runs: what is drawn is what the table says, and the table stays as it was."""
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,9 +27,7 @@ def runs():
 
 @pytest.fixture
 def ax():
-    figure, (ax,) = new_figure()
-    yield ax
-    plt.close(figure)
+    return new_figure()[1][0]
 
 
 def test_curves_show_each_seed_and_the_mean(ax, epochs):
@@ -79,7 +76,6 @@ def test_images_become_one_picture(ax):
 def test_all_committed_figures_are_redrawn_from_the_numbers(tmp_path, runs, epochs):
     study = study_figure(runs, epochs)
     assert len(study.axes) == 2
-    plt.close(study)
     runs.to_csv(tmp_path / "optimizers-quick.csv", index=False)
     epochs.to_csv(tmp_path / "optimizers-quick-epochs.csv", index=False)
     written = draw_all(tmp_path / "out", tmp_path)

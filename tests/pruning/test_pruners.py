@@ -120,6 +120,32 @@ def test_movement_refuses_a_closure():
         optimizer.step(lambda: torch.zeros(()))
 
 
+@pytest.mark.parametrize("pruner_class", ALL)
+def test_a_step_that_the_gradient_scaler_skips_does_not_count(pruner_class):
+    w = weight(1.0, 2.0)
+    optimizer = torch.optim.AdamW([w], lr=0.1, fused=True)
+    pruner = pruner_class(optimizer, **AT_ONCE)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for gradient, steps in ((torch.inf, 0), (1.0, 1)):
+        optimizer.zero_grad()
+        scaler.scale((w * gradient).sum()).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        assert pruner.step == steps
+    assert pruner.sparsity() == 0.5 and w.isfinite().all()
+
+
+def test_movement_refuses_scaled_gradients():
+    w = weight(1.0, 2.0)
+    optimizer = torch.optim.AdamW([w], lr=0.1, fused=True)
+    MovementPruner(optimizer, **AT_ONCE)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(w.sum()).backward()
+    with pytest.raises(ValueError, match="unscale_"):
+        scaler.step(optimizer)
+
+
 def test_random_depends_on_its_seed_alone():
     def mask(seed):
         w = nn.Parameter(torch.randn(10, 10))
@@ -179,13 +205,15 @@ def test_groups_opt_out():
     assert set(pruner.masks()) == {1} and pruner.sparsity() == 0.5
 
 
-def test_a_diverged_run_is_reported_and_not_pruned():
-    w = weight(1.0, float("nan"))
-    optimizer = torch.optim.SGD([("fc.weight", w)], lr=1.0)
-    pruner = MagnitudePruner(optimizer, **AT_ONCE)
-    with pytest.raises(ValueError, match="1 in tensor fc.weight"):
+@pytest.mark.parametrize("pruner_class", ALL)
+def test_a_diverged_layer_is_reported_and_no_layer_pruned(pruner_class):
+    good, bad = weight(1.0, 2.0), weight(float("nan"), 1.0)
+    optimizer = torch.optim.SGD([("good", good), ("bad", bad)], lr=1.0)
+    pruner = pruner_class(optimizer, scope="layer", **AT_ONCE)
+    good.grad, bad.grad = torch.zeros(1, 2), torch.zeros(1, 2)
+    with pytest.raises(ValueError, match="1 in tensor bad"):
         optimizer.step()
-    assert pruner.sparsity() == 0
+    assert pruner.sparsity() == 0 and good.tolist() == [[1.0, 2.0]]
 
 
 @pytest.mark.parametrize(

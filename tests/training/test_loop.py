@@ -279,6 +279,13 @@ def test_a_directory_with_another_unfinished_run_is_refused(tmp_path, monkeypatc
     assert train(tmp_path).summary["status"] == "finished"
 
 
+def test_a_refused_config_leaves_the_directory_free(tmp_path):
+    with pytest.raises(ValueError, match="theta"):
+        train(tmp_path, optimizer="adamwspam", optimizer_options={"theta": -1})
+    assert not list(tmp_path.iterdir())
+    assert train(tmp_path, optimizer="adamwspam", epochs=1).summary["status"] == "finished"
+
+
 def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_Run", None)
     (tmp_path / "file").write_text("")

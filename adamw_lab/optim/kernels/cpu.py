@@ -37,12 +37,13 @@ def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, real: ty
     """The step of the tensors of one dtype. Returns the number of elements clipped."""
     addresses = np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
     chunks = _chunks(tuple(p.numel() for p in columns[0]))
-    clip = terms.clip_scale is not None and min(terms.clip_scale) < math.inf
-    keep = (terms.keep_m, terms.keep_v) != (1.0, 1.0)
-    kernel = _kernel(real, len(columns) == 5, clip, terms.clip_where_zero, keep, terms.prune)
+    kept = (terms.keep_m, terms.keep_v) == (1.0, 1.0)
+    spam = not kept or terms.clip_scale is not None and min(terms.clip_scale) < math.inf
+    kernel = _kernel(real, len(columns) == 5, spam, terms.prune)
+    clip_above = -1.0 if terms.clip_where_zero else 0.0
     scalars = np.array([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
-                        terms.keep_m, terms.keep_v, terms.decay], dtype=real)
-    lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale if clip else [math.inf] * len(terms.step_size)]
+                        terms.decay, terms.keep_m, terms.keep_v, clip_above], dtype=real)
+    lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale or [math.inf] * len(terms.step_size)]
     per_tensor = np.array([[column[i] for i in rows] for column in lists], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
     with _LAUNCH:
@@ -109,13 +110,13 @@ def _norm_kernel(real):
 
 
 @cache
-def _kernel(real, amsgrad: bool, clip: bool, clip_where_zero: bool, keep: bool, prune: bool):
+def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
     zero = real(0)
 
     @njit(parallel=True, cache=True, fastmath={"contract"})
     def kernel(addresses, chunks, scalars, per_tensor, clipped):
-        beta1, gain1, beta2, gain2, eps, factor, keep_m, keep_v, decay = scalars
+        beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
             end = start + size
@@ -133,12 +134,11 @@ def _kernel(real, amsgrad: bool, clip: bool, clip_where_zero: bool, keep: bool, 
                 vi = v[i]
                 if prune:
                     dead = (vi == zero) and np.signbit(vi)
-                if keep:
+                if spam:
                     mi = mi * keep_m if keep_m != zero else zero
                     vi = vi * keep_v if keep_v != zero else zero
-                if clip:
                     limit = math.sqrt(vi * scale)
-                    if clip_where_zero or vi > zero:
+                    if vi > clip_above:
                         if gi > limit:
                             gi = limit
                             count += 1
@@ -151,7 +151,7 @@ def _kernel(real, amsgrad: bool, clip: bool, clip_where_zero: bool, keep: bool, 
                 wi = vi
                 if amsgrad:
                     wi = vmax[i]
-                    if keep:
+                    if spam:
                         wi = wi * keep_v if keep_v != zero else zero
                     if vi > wi or vi != vi:
                         wi = vi
