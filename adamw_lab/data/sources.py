@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adamw_lab.data.batches import Split
+from adamw_lab.suggest import did_you_mean
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 _FASHION_FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -25,6 +26,9 @@ _MEND = {
     "cifar10": "adamw-lab data cifar10",
     "cifar100": "adamw-lab data cifar100",
 }
+
+
+NAMES = ("digits", *_MEND)
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -107,7 +111,7 @@ def fetch(name: str, root: str | Path | None = None) -> Path:
         source = tv.CIFAR10 if name == "cifar10" else tv.CIFAR100
         tv.utils.download_url(source.url, str(folder), source.filename, source.tgz_md5)
     else:
-        raise ValueError(f"nothing to download for {name!r}; allowed: {', '.join(_MEND)}")
+        raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(NAMES)}.{did_you_mean(name, NAMES)}")
     return folder
 
 

@@ -42,14 +42,14 @@ OPTIMIZERS = Study(
         **{name: {"optimizer": name} for name in ("sgd", "adam", "adamw", "adamwadv", "adamwspam")},
         "adamwprune": {
             "optimizer": "adamwprune",
-            # A run of 160 steps leaves no room for the default of 50 steps between updates.
+            # A run of 140 steps leaves no room for the default of 50 steps between updates.
             "optimizer_options": {"target_sparsity": 0.7, "update_every": 5},
         },
     },
     profiles={
         # One thread a run: as many runs side by side as there are cores, the same numbers however many.
         "quick": Profile(
-            base={"model": "resnet18", "dataset": "digits", "epochs": 8, "batch_size": 64,
+            base={"model": "resnet18", "dataset": "digits", "epochs": 7, "batch_size": 64,
                   "precision": "float32", "threads": 1},
             seeds=(0, 1),
         ),

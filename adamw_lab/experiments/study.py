@@ -1,8 +1,8 @@
 """Running a named study: its points, their progress, then the table and the figure."""
 
 import json
-import time
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 from tqdm import tqdm
@@ -63,7 +63,7 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/",
           flush=True)
     try:
-        with Progress(len(points)) as progress:
+        with Progress(len(points), jobs) as progress:
             outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
     except KeyboardInterrupt:
         print("stopped; the same command takes up what is not done")
@@ -95,12 +95,12 @@ def default_jobs(points: list[Point]) -> int:
 class Progress:
     """A bar with the time left where there is a terminal, and a line for each point that ends, everywhere."""
 
-    def __init__(self, total: int):
-        self.total, self.ended, self.skipped = total, 0, 0
-        self.start = time.monotonic()
+    def __init__(self, total: int, jobs: int):
+        self.total, self.jobs, self.ended, self.skipped = total, jobs, 0, 0
+        self.took: list[float] = []
 
-    def __enter__(self):
-        self.bar = tqdm(total=self.total, unit="run", disable=None, leave=False)
+    def __enter__(self) -> Self:
+        self.bar = tqdm(total=self.total, unit="run", smoothing=0, disable=None, leave=False)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -112,16 +112,21 @@ class Progress:
             self.skipped += 1
             self.bar.initial = self.skipped  # so that the bar's rate counts what ran
         elif outcome.status == "failed":
-            self.line(f"{outcome.point.label} FAILED: {outcome.error}")
+            self.bar.write(f"{self.place()} {outcome.point.label} FAILED: {outcome.error}")
         else:
-            self.line(f"{outcome.point.label} done in {outcome.seconds:.0f} s")
+            self.took.append(outcome.seconds)
+            self.bar.write(f"{self.place()} {outcome.point.label} done in {outcome.seconds:.0f} s{self.left()}")
         self.bar.update()
 
-    def line(self, text: str) -> None:
-        rate = (time.monotonic() - self.start) / (self.ended - self.skipped)
-        left = rate * (self.total - self.ended)
-        tail = f"; about {tqdm.format_interval(left)} left" if self.ended < self.total else ""
-        self.bar.write(f"[{self.ended}/{self.total}] {text}{tail}")
+    def place(self) -> str:
+        return f"[{self.ended}/{self.total}]"
+
+    def left(self) -> str:
+        """The time left, if those to come take as long as those that are done."""
+        if self.ended == self.total:
+            return ""
+        seconds = sum(self.took) / len(self.took) * (self.total - self.ended) / self.jobs
+        return f"; about {tqdm.format_interval(seconds)} left"
 
     def tick(self) -> None:
         self.bar.refresh()

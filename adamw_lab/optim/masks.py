@@ -103,6 +103,7 @@ class Piece:
             beta1, beta2 = self.entry.group["betas"]
             k = float(moment_steps(self.entry.group, step))
             score = importance(self.w, self.m / (1 - beta1**k), self.v / (1 - beta2**k), seed=seed)
+        score = torch.where(self.w.isnan(), math.nan, score)  # a score that never looks at w must not hide it
         score = torch.where(is_pruned(self.v), -math.inf, score)
         if pattern is None:
             return score

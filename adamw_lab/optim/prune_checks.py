@@ -37,8 +37,8 @@ def _resolve_target(group: dict[str, Any]) -> None:
             raise ValueError(f"Invalid target_sparsity value: {target!r}; pattern {group['pattern']!r} fixes it at "
                              f"{1 - n / m}: leave it out")
         if group["scope"] != "global":
-            raise ValueError(f"Invalid scope value: {group['scope']!r}; a pattern has the same sparsity in every layer: "
-                             "leave it out")
+            raise ValueError(f"Invalid scope value: {group['scope']!r}; a pattern is the same in every layer: leave it "
+                             "out")
         if group["regrow"]:
             raise ValueError(f"Invalid regrow value: {group['regrow']!r}; a pattern does not regrow")
         target = 1 - n / m

@@ -27,7 +27,7 @@ class TrainConfig(BaseModel):
         lr: learning rate; None (default): the optimizer's own.
         weight_decay: of the weights (biases and norms have none); None (default): the optimizer's own.
         epochs: passes over the training images.
-        batch_size: images a step. The last batch of an epoch may be smaller.
+        batch_size: images a step. The last batch of an epoch may be smaller; a single image left over sits it out.
         seed: of the initialization, the order of the images and their augmentation, which depend on no other
             part of a config than the model and the data.
         train_size: train on so many images, a stratified subset; None (default): all.
@@ -83,7 +83,7 @@ class TrainConfig(BaseModel):
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, name: str) -> str:
-        return _known("data set", name, DATASETS)
+        return _known("dataset", name, DATASETS)
 
     @field_validator("optimizer")
     @classmethod

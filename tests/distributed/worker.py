@@ -75,6 +75,7 @@ def describe(model, optimizer):
                    for group in optimizer.param_groups],
         "telemetry": {name: float(number) for name, number in optimizer.telemetry().items()},
     }
+    found["clipped_here"] = found["telemetry"].pop("elements_clipped", 0.0)  # of this rank's shards
     if isinstance(optimizer, AdamWPrune):
         found["sparsity"] = optimizer.sparsity()
         found["masks"] = [whole(mask) for mask in optimizer.masks().values()]

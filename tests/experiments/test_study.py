@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from adamw_lab.experiments import study as module
+from adamw_lab.experiments.batch import Outcome, Point
 from adamw_lab.experiments.catalogue import STUDIES, Profile, Study
 
 BASE = {"model": "mlp", "dataset": "digits", "epochs": 1, "train_size": 100, "precision": "float32", "threads": 1}
@@ -50,6 +51,28 @@ def test_settings_that_training_refuses_start_nothing(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="epochs"):
         module.run_study("wrong", out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_each_end_is_a_line_with_the_time_left(capsys):
+    ends = [("skipped", 0.0, ""), ("done", 40.0, ""), ("failed", 1.0, "ValueError: no"), ("done", 60.0, "")]
+    with module.Progress(8, jobs=2) as progress:
+        for label, (status, seconds, error) in zip("abcd", ends, strict=True):
+            progress.report(Outcome(Point(label, None, {}, None), status, seconds, error))
+    assert capsys.readouterr().out.splitlines() == [
+        "[2/8] b done in 40 s; about 02:00 left", "[3/8] c FAILED: ValueError: no",
+        "[4/8] d done in 60 s; about 01:40 left"]
+
+
+def test_jobs_follow_the_cores_and_the_threads_of_a_point(monkeypatch):
+    def points(**parameters):
+        return [Point(str(k), None, parameters, None) for k in range(12)]
+
+    monkeypatch.setattr(module, "cores", lambda: 8)
+    assert module.default_jobs(points(device="cpu", threads=1)) == 8
+    assert module.default_jobs(points(device="cpu", threads=4)) == 2
+    assert module.default_jobs(points(device="cpu", threads=None)) == 1
+    assert module.default_jobs(points(device="cpu", threads=1)[:3]) == 3
+    assert module.default_jobs(points(device="cuda", threads=1)) == 1
 
 
 def test_the_table_has_mean_range_sparsity_and_seconds():

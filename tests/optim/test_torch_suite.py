@@ -1,8 +1,5 @@
-"""Generic tests of stepping, after those that torch runs over its own optimizers; those of state are beside this file."""
+"""Generic tests of stepping, after those that torch runs over its own optimizers."""
 
-import inspect
-import warnings
-from copy import deepcopy
 
 import pytest
 import torch

@@ -12,7 +12,7 @@ from adamw_lab.training import TrainConfig, hardware
 @pytest.mark.parametrize(("fields", "message"), [
     ({"epoch": 2}, r"unknown field 'epoch'; allowed: model, dataset, .* Did you mean 'epochs'\?"),
     ({"model": "resnt18"}, r"unknown model 'resnt18'; allowed: .* Did you mean 'resnet18'\?"),
-    ({"dataset": "digit"}, r"unknown data set 'digit'; allowed: .* Did you mean 'digits'\?"),
+    ({"dataset": "digit"}, r"unknown dataset 'digit'; allowed: .* Did you mean 'digits'\?"),
     ({"optimizer": "adamspam"}, r"unknown optimizer 'adamspam'; allowed: .* Did you mean 'adamwspam'\?"),
     ({"optimizer": "adamwspam", "optimizer_options": {"teta": 50}},
      r"unknown option 'teta' of optimizer 'adamwspam'; allowed: .* Did you mean 'theta'\?"),

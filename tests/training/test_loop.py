@@ -6,11 +6,11 @@ import math
 import pandas as pd
 import pytest
 import torch
-from adamw_lab.data import load_data, make_batches
-from adamw_lab.models import build_model
 from torch import nn
 from torch.nn import functional as F
 
+from adamw_lab.data import load_data, make_batches
+from adamw_lab.models import build_model
 from adamw_lab.optim import OPTIMIZERS, parameter_groups
 from adamw_lab.training import HISTORY, TrainConfig, fit, hardware, loop, records
 
@@ -69,10 +69,10 @@ def test_pruning_reaches_its_target():
     assert zeros == pytest.approx(0.5, abs=1e-3)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_same_config_same_bits(precision, monkeypatch):
+@pytest.mark.parametrize(("model", "precision", "threads"), [("lenet5", "float32", 2), ("resnet18", "bfloat16", 1)])
+def test_same_config_same_bits(model, precision, threads, monkeypatch):
     monkeypatch.setattr(hardware, "has_bfloat16", lambda device: True)
-    fields = dict(model="resnet18", optimizer="adamwspam", precision=precision, epochs=1, threads=2)
+    fields = dict(model=model, optimizer="adamwspam", precision=precision, epochs=1, threads=threads)
     first = train(**fields)
     torch.manual_seed(99)
     second = train(**fields)

@@ -1,0 +1,79 @@
+"""Which kernel serves which tensors."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from adamw_lab.optim import AdamWAdv
+from adamw_lab.optim.kernels import dispatch
+
+
+def row(dtype=torch.float32, shape=(4, 3)):
+    return [torch.zeros(shape, dtype=dtype) for _ in range(4)]
+
+
+@pytest.mark.parametrize(("dtype", "kernel"), [
+    (torch.float32, "cpu"), (torch.float64, "cpu"), (torch.bfloat16, "eager"), (torch.float16, "eager")])
+def test_dtype_decides(dtype, kernel):
+    assert dispatch.choose_kernel(row(dtype)) == kernel
+
+
+def test_layouts_without_gaps_that_agree_go_to_the_flat_kernel():
+    plain = row(shape=(2, 3, 4, 4))
+    channels_last = [t.to(memory_format=torch.channels_last) for t in plain]
+    assert dispatch.choose_kernel(channels_last) == "cpu"
+    assert dispatch.choose_kernel([channels_last[0], *plain[1:]]) == "eager"
+    assert dispatch.choose_kernel([t[:, ::2] for t in plain]) == "eager"
+    assert dispatch.choose_kernel([t.t() for t in row()]) == "cpu"
+
+
+def test_a_forced_kernel_serves_or_says_why():
+    assert dispatch.choose_kernel(row(), forced="eager") == "eager"
+    with pytest.raises(RuntimeError, match="kernel 'cpu' cannot serve .*: it does not serve torch.bfloat16 on cpu"):
+        dispatch.choose_kernel(row(torch.bfloat16), forced="cpu")
+    with pytest.raises(RuntimeError, match="not dense with the same strides"):
+        dispatch.choose_kernel([t[:, ::2] for t in row()], forced="cpu")
+    with pytest.raises(RuntimeError, match="differ in dtype or device"):
+        dispatch.choose_kernel([row()[0], *row(torch.float64)[1:]], forced="cpu")
+
+
+def test_without_numba_the_eager_kernel_serves(monkeypatch):
+    monkeypatch.setattr(dispatch, "installed", lambda kernel: kernel != "cpu")
+    assert dispatch.choose_kernel(row()) == "eager"
+    with pytest.raises(RuntimeError, match="numba is not installed"):
+        dispatch.choose_kernel(row(), forced="cpu")
+
+
+def test_the_variable_and_the_argument_force_a_kernel(monkeypatch):
+    assert dispatch.forced_kernel(None) is None
+    monkeypatch.setenv("ADAMW_LAB_KERNEL", "eager")
+    assert dispatch.forced_kernel(None) == "eager"
+    assert dispatch.forced_kernel("cpu") == "cpu"
+    monkeypatch.setenv("ADAMW_LAB_KERNEL", "fast")
+    with pytest.raises(ValueError, match="Invalid kernel: 'fast'; allowed: eager, cpu, cuda"):
+        AdamWAdv([torch.nn.Parameter(torch.zeros(1))])
+
+
+def test_the_flat_kernel_needs_no_numba_until_it_runs():
+    code = ("import sys, adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(2)); o.AdamWSPAM([p]); "
+            "assert 'numba' not in sys.modules; p.grad = torch.ones(2); o.AdamWSPAM([p]).step(); "
+            "assert 'numba' in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_follow_torch_and_the_result_does_not_depend_on_them():
+    generator = torch.Generator().manual_seed(0)
+    p = torch.randn(70_000, generator=generator)
+    g = torch.randn(70_000, generator=generator)
+    results, before = [], torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        q = torch.nn.Parameter(p.clone())
+        q.grad = g
+        optimizer = AdamWAdv([q], total_steps=5)
+        optimizer.step()
+        results.append(q.detach())
+    torch.set_num_threads(before)
+    assert torch.equal(*results)

@@ -1,0 +1,86 @@
+"""Optimizers by name."""
+
+import pytest
+import torch
+from torch import nn
+
+from adamw_lab.optim import OPTIMIZERS, AdamWAdv, AdamWSPAM, build_optimizer, textbook
+from adamw_lab.optim.registry import check_options
+
+NAMES = ["sgd", "adagrad", "rmsprop", "adam", "adamw", "adamw_clip", "adamwadv", "adamwspam", "adamwspam_published",
+         "adamwprune"]
+
+
+def test_the_names():
+    assert list(OPTIMIZERS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_lowers_a_loss(name):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+    optimizer = build_optimizer(name, model, lr=OPTIMIZERS[name].lr * (1 if name == "sgd" else 10), total_steps=100)
+    x = torch.randn(64, 4)
+    losses = []
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize(("name", "rule", "options"), [
+    ("sgd", textbook.sgd, dict(lr=0.1, momentum=0.9, weight_decay=0.01)),
+    ("adagrad", textbook.adagrad, dict(lr=0.02, weight_decay=0.01)),
+    ("rmsprop", textbook.rmsprop, dict(lr=0.01, alpha=0.9, weight_decay=0.01)),
+    ("adam", textbook.adam, dict(lr=0.01, betas=(0.8, 0.9), weight_decay=0.01)),
+    ("adamw", textbook.adamw, dict(lr=0.01, betas=(0.8, 0.9), weight_decay=0.1)),
+    ("adamw_clip", textbook.adamw_adv, dict(lr=0.01, amsgrad=False, clip_norm=1.0)),
+])
+def test_the_textbook_form_is_what_the_optimizer_does(name, rule, options):
+    generator = torch.Generator().manual_seed(1)
+    p = nn.Parameter(torch.randn(12, generator=generator, dtype=torch.float64))
+    expected, state = p.detach().clone(), {}
+    settings = {"total_steps": 10**9} if name == "adamw_clip" else {}
+    optimizer = build_optimizer(name, [p], **settings, **options)
+    for _ in range(25):
+        p.grad = torch.randn(12, generator=generator, dtype=torch.float64)
+        optimizer.step()
+        expected = rule(expected, p.grad, state, **options)
+        torch.testing.assert_close(p.detach(), expected, rtol=0, atol=1e-12)
+
+
+def test_a_model_is_grouped_and_a_list_is_taken_as_it_is():
+    model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
+    assert len(build_optimizer("adamw", model).param_groups) == 2
+    assert len(build_optimizer("adamw", model.parameters()).param_groups) == 1
+    assert build_optimizer("adamw", model, weight_decay=0.2).param_groups[0]["weight_decay"] == 0.2
+
+
+def test_classical_optimizers_are_torchs_and_fused_where_it_has_a_fused_step():
+    model = nn.Linear(2, 2)
+    for name, cls in (("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)):
+        optimizer = build_optimizer(name, model)
+        assert type(optimizer) is cls and optimizer.defaults["fused"]
+    assert not build_optimizer("adamw", nn.Linear(2, 2, dtype=torch.complex64)).defaults["fused"]
+    assert build_optimizer("adamw", model, foreach=True).defaults["foreach"]
+
+
+def test_presets():
+    assert build_optimizer("sgd", nn.Linear(1, 1)).defaults["momentum"] == 0.9
+    clip = build_optimizer("adamw_clip", nn.Linear(1, 1))
+    assert isinstance(clip, AdamWAdv) and clip.defaults["clip_norm"] == 1.0 and not clip.defaults["amsgrad"]
+    spam = build_optimizer("adamwspam_published", nn.Linear(1, 1), theta=100.0)
+    assert isinstance(spam, AdamWSPAM) and spam.defaults["published"] and spam.defaults["theta"] == 100.0
+
+
+def test_unknown_names_and_options_are_refused():
+    with pytest.raises(ValueError, match="unknown optimizer 'adamwspan'; allowed: sgd, .*Did you mean 'adamwspam'"):
+        build_optimizer("adamwspan", nn.Linear(1, 1))
+    with pytest.raises(ValueError, match="unknown option 'momentun' of optimizer 'sgd'.*Did you mean 'momentum'"):
+        build_optimizer("sgd", nn.Linear(1, 1), momentun=0.9)
+    with pytest.raises(ValueError, match="unknown option 'theta' of optimizer 'adamwprune'"):
+        check_options("adamwprune", {"theta": 5.0})
+    check_options("adamwprune", {"base": "adamwspam", "theta": 5.0})
