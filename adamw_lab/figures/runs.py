@@ -54,8 +54,9 @@ def fig_comparison(ax: Axes, runs: pd.DataFrame) -> None:
     for height, name in enumerate(means.index):
         own = runs[runs["optimizer"] == name]
         points = 100 * own["validation_accuracy"]
-        ax.plot(points, [height] * len(points), MARKERS[name], color=COLOURS[name], alpha=0.55, mew=0)
-        ax.plot([100 * means[name]] * 2, [height - 0.3, height + 0.3], color=COLOURS[name], linewidth=2)
+        ax.plot([100 * means[name]] * 2, [height - 0.32, height + 0.32], color=COLOURS[name], linewidth=2)
+        ax.plot(points, [height] * len(points), MARKERS[name], color=COLOURS[name], markeredgecolor="white",
+                markeredgewidth=0.5, markersize=6)
     ax.set_yticks(range(len(means)), [_row_label(name, runs) for name in means.index])
     ax.set(xlabel="validation accuracy after the last epoch (%)", ylim=(-0.6, len(means) - 0.4))
     ax.grid(axis="y", visible=False)

@@ -59,7 +59,7 @@ def test_the_best_mean_is_on_top_and_sparsity_is_named(ax, runs):
     pd.testing.assert_frame_equal(runs, before)
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == ["SGD", "AdamWPrune\n70% of weights pruned"]
-    dots = [line.get_xdata() for line in ax.lines[::2]]
+    dots = [line.get_xdata() for line in ax.lines[1::2]]
     np.testing.assert_allclose(dots, [[90, 92], [96, 98]])
 
 
