@@ -6,6 +6,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import lr_scheduler
 
+from adamw_lab.optim import AdamWPrune
 from tests.optim.torch_suite_inputs import (
     CASES,
     OptimizerErrorEnum,
@@ -25,6 +26,7 @@ from tests.optim.torch_suite_inputs import (
 pytestmark = pytest.mark.filterwarnings("ignore:AdamWAdv without total_steps", "ignore:.*anneals by itself")
 
 COMPLEX = [case for case in CASES if case.supports_complex]
+PRUNE_CASE = next(case for case in CASES if case.optim_cls is AdamWPrune)
 SCHEDULERS = [
     lambda opt: lr_scheduler.StepLR(opt, gamma=0.9, step_size=2),
     lambda opt: lr_scheduler.MultiStepLR(opt, milestones=[3, 6], gamma=0.5),
@@ -47,6 +49,11 @@ SCHEDULERS = [
 def advance(scheduler, metric):
     """One step of a scheduler, whatever it wants."""
     scheduler.step(metric) if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau) else scheduler.step()
+
+
+@pytest.fixture(autouse=True)
+def no_forced_kernel(monkeypatch):
+    monkeypatch.delenv("ADAMW_LAB_KERNEL", raising=False)
 
 
 class TestTorchSuite(TestCase):
@@ -119,7 +126,9 @@ class TestTorchSuite(TestCase):
                 optimizer = make(optim_info, params, row, lr=given)
                 scheduler = schedule(optimizer)
                 for i in range(5):
+                    applied = float(optimizer.param_groups[0]["lr"])
                     train(optimizer, params, 1, seed=i)
+                    self.assertEqual(float(optimizer.param_groups[0]["scheduled_lr"]), applied)
                     advance(scheduler, metric=1.0)
                 runs.append((params, float(optimizer.param_groups[0]["lr"])))
             (params, end), (others, other_end) = runs
@@ -272,15 +281,6 @@ class TestTorchSuite(TestCase):
             self.assertEqual(optimizer.state[p]["step"].dtype, torch.float32)
 
     @optims(CASES)
-    @each_input()
-    def test_parameters_on_several_devices(self, device, dtype, optim_info, row):
-        here, plain = weights(device, dtype), weights("cpu", dtype)
-        mixed = [p if i % 2 else q for i, (p, q) in enumerate(zip(here, weights("cpu", dtype), strict=True))]
-        train(make(optim_info, mixed, row), mixed, 4)
-        train(make(optim_info, plain, row), plain, 4)
-        self.assert_same([p.cpu() for p in mixed], plain, rtol=1e-4, atol=1e-5)
-
-    @optims(CASES)
     @each_input(with_kernels=True)
     def test_maximize_is_descent_of_the_negated_gradient(self, device, dtype, optim_info, row):
         up, down = weights(device, dtype), weights(device, dtype)
@@ -330,5 +330,31 @@ class TestTorchSuite(TestCase):
                     with self.assertRaisesRegex(error.error_type, error.error_regex):
                         make(optim_info, params, row)
 
+    @optims([PRUNE_CASE], dtypes=[torch.complex64])
+    def test_complex_weights_move_and_are_never_pruned(self, device, dtype, optim_info):
+        row = optim_info.optim_inputs_func(device=device)[0]
+        w = Parameter(torch.randn(6, 4, device=device, dtype=dtype))
+        real = Parameter(torch.randn(6, 4, device=device))
+        before = w.detach().clone()
+        optimizer = make(optim_info, [w, real], row)
+        train(optimizer, [w, real], 7)
+        self.assertTrue((w != before).all())
+        self.assertEqual(int((w == 0).sum()), 0)
+        self.assertEqual(int((real == 0).sum()), 12)
+
+
+class TestSeveralDevices(TestCase):
+    """Instantiated where there is an accelerator beside the CPU."""
+
+    @optims(CASES)
+    @each_input()
+    def test_parameters_on_several_devices(self, device, dtype, optim_info, row):
+        here, plain = weights(device, dtype), weights("cpu", dtype)
+        mixed = [p if i % 2 else q for i, (p, q) in enumerate(zip(here, weights("cpu", dtype), strict=True))]
+        train(make(optim_info, mixed, row), mixed, 4)
+        train(make(optim_info, plain, row), plain, 4)
+        self.assertEqual([p.cpu() for p in mixed], plain, rtol=1e-4, atol=1e-5)
+
 
 instantiate_device_type_tests(TestTorchSuite, globals(), only_for=("cpu", "cuda"))
+instantiate_device_type_tests(TestSeveralDevices, globals(), only_for=("cuda",))
