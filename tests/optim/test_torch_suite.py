@@ -51,16 +51,7 @@ def advance(scheduler, metric):
     scheduler.step(metric) if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau) else scheduler.step()
 
 
-@pytest.fixture(autouse=True)
-def no_forced_kernel(monkeypatch):
-    monkeypatch.delenv("ADAMW_LAB_KERNEL", raising=False)
-
-
 class TestTorchSuite(TestCase):
-    def assert_same(self, actual, expected, **kwargs):
-        for a, b in zip(actual, expected, strict=True):
-            self.assertEqual(a, b, **(kwargs or dict(rtol=0, atol=0)))
-
     @optims(CASES)
     @each_input(with_kernels=True)
     def test_goes_in_the_right_direction(self, device, dtype, optim_info, row):
@@ -239,15 +230,14 @@ class TestTorchSuite(TestCase):
     def test_layouts(self, device, dtype, optim_info, row):
         """Transposed, sliced, expanded-from and channels_last weights move as contiguous ones do."""
         base = [torch.randn(shape, device=device, dtype=dtype) for shape in ((4, 6), (8, 6), (4, 3, 2, 2))]
-        odd = [Parameter(base[0].t()), Parameter(base[1][::2, 1:4]),
-               Parameter(base[2].to(memory_format=torch.channels_last))]
+        odd = [Parameter(t) for t in (base[0].t(), base[1][::2, 1:4], base[2].to(memory_format=torch.channels_last))]
         plain = [Parameter(p.detach().contiguous().clone(memory_format=torch.contiguous_format)) for p in odd]
         rest = base[1].clone()
         strides = [p.stride() for p in odd]
         train(make(optim_info, odd, row), odd, 5)
         train(make(optim_info, plain, row), plain, 5)
-        self.assert_same(odd, plain, **(dict(rtol=1e-5, atol=1e-6) if dtype is torch.float32 else
-                                        dict(rtol=1e-12, atol=1e-14)))
+        rtol, atol = (1e-5, 1e-6) if dtype is torch.float32 else (1e-12, 1e-14)
+        self.assert_same(odd, plain, rtol=rtol, atol=atol)
         self.assertEqual([p.stride() for p in odd], strides)
         self.assertEqual(base[1][1::2], rest[1::2], rtol=0, atol=0)
 

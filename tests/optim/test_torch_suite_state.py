@@ -54,11 +54,6 @@ def snapshot(optimizer):
     return deepcopy(contents(optimizer)), copy_of([p for g in optimizer.param_groups for p in g["params"]])
 
 
-@pytest.fixture(autouse=True)
-def no_forced_kernel(monkeypatch):
-    monkeypatch.delenv("ADAMW_LAB_KERNEL", raising=False)
-
-
 class TestTorchSuiteState(TestCase):
     def assert_bit_equal(self, actual, expected):
         self.assertEqual(actual, expected, rtol=0, atol=0)

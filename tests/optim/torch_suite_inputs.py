@@ -5,6 +5,8 @@ so that the tests of other files in the same process see neither. Import it from
 """
 
 import functools
+import os
+from unittest import mock
 
 import hypothesis
 import torch
@@ -13,6 +15,7 @@ from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM
 
 hypothesis.settings.register_profile("before torch", hypothesis.settings())
 with torch.backends.__allow_nonbracketed_mutation():
+    from torch.testing._internal import common_utils
     from torch.testing._internal.common_device_type import instantiate_device_type_tests
     from torch.testing._internal.common_optimizers import (
         ErrorOptimizerInput,
@@ -23,12 +26,29 @@ with torch.backends.__allow_nonbracketed_mutation():
         get_error_inputs_for_all_optims,
         optims,
     )
-    from torch.testing._internal.common_utils import TestCase
 hypothesis.settings.load_profile("before torch")
 
 __all__ = ["CASES", "ErrorOptimizerInput", "OptimizerErrorEnum", "OptimizerInfo", "OptimizerInput", "TensorTracker",
            "TestCase", "copy_of", "each_input", "instantiate_device_type_tests", "kernels", "make", "optims", "steps",
            "train", "weights"]
+
+class TestCase(common_utils.TestCase):
+    """Torch's, with no kernel forced from outside and on one thread: the tensors are tiny."""
+
+    def setUp(self):
+        super().setUp()
+        environment = mock.patch.dict(os.environ)
+        environment.start()
+        self.addCleanup(environment.stop)
+        os.environ.pop("ADAMW_LAB_KERNEL", None)
+        self.addCleanup(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+
+    def assert_same(self, actual, expected, **kwargs):
+        """Pairwise equal: to the bit, unless tolerances are given."""
+        for a, b in zip(actual, expected, strict=True):
+            self.assertEqual(a, b, **(kwargs or dict(rtol=0, atol=0)))
+
 
 PRUNE = dict(target_sparsity=0.5, begin_step=2, end_step=6, update_every=2)
 
