@@ -24,6 +24,8 @@ class Study:
     arms: Mapping[str, Mapping[str, Any]]
     profiles: Mapping[str, Profile]
     note: str = ""
+    figure: str = "study_figure"
+    """Its drawing function in `adamw_lab.figures`: (runs, history) -> Figure."""
 
     def points(self, profile: str) -> dict[str, dict[str, Any]]:
         """Label -> parameters, in the order in which they run: a seed for all arms before the next seed."""
@@ -57,7 +59,23 @@ OPTIMIZERS = Study(
     note="Two seeds show that everything works; they do not rank optimizers.",
 )
 
-STUDIES: dict[str, Study] = {"optimizers": OPTIMIZERS}
+# As in the study of optimizers, 140 steps: a mask update every 5 of them, from the 14th to the 105th.
+PRUNING = Study(
+    question="Which weights can ResNet-18 spare: Adam's state as the judge, against magnitude and chance?",
+    notebook="08_resnet_experiment.ipynb",
+    arms={
+        "dense": {"optimizer": "adamw"},
+        **{f"{importance}_{sparsity}": {
+            "optimizer": "adamwprune",
+            "optimizer_options": {"target_sparsity": sparsity, "importance": importance, "update_every": 5},
+        } for sparsity in (0.5, 0.7, 0.9) for importance in ("hybrid", "magnitude", "fisher", "random")},
+    },
+    profiles={"quick": Profile(base=OPTIMIZERS.profiles["quick"].base, seeds=(0, 1, 2))},
+    note="Same schedule, coverage and interval for every score; dense is AdamW without pruning.",
+    figure="pruning_figure",
+)
+
+STUDIES: dict[str, Study] = {"optimizers": OPTIMIZERS, "pruning": PRUNING}
 
 
 def find_study(name: str, profile: str) -> Study:

@@ -14,7 +14,7 @@ from adamw_lab.experiments.store import load_history, load_runs, run_name
 from adamw_lab.provenance import CHECKOUT, cores
 
 RECORDS = CHECKOUT / "figures" / "data"
-RECORDED = ["optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
+RECORDED = ["arm", "optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
             "test_loss", "train_loss", "sparsity", "seconds", "steps", "epochs", "lr", "weight_decay",
             "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads"]
 RECORDED_PROVENANCE = ["hardware", "python", "torch", "adamw_lab", "commit"]
@@ -72,7 +72,7 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     if len(failed) < len(outcomes):
         runs, history = results(points, folder)
         print(f"\n{table(runs)}\n{study.note}\n")
-        for path in draw(runs, history, folder / f"{name}-{profile}"):
+        for path in draw(study, runs, history, folder / f"{name}-{profile}"):
             print(f"figure: {path}")
     for outcome in failed:
         print(f"failed: {outcome.point.label}: {outcome.error}\n        see {outcome.point.executed}")
@@ -135,17 +135,20 @@ class Progress:
 def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Summaries and curves of the finished points, in the points' order; other runs in the folder do not count."""
     names = {point.run_dir.name: place for place, point in enumerate(points)}
+    arms = {point.run_dir.name: point.label.rpartition("_seed")[0] for point in points}
     tables = []
     for loaded in (load_runs(folder), load_history(folder)):
         own = loaded[loaded["run"].isin(names)]
         order = own["run"].map(names).argsort(kind="stable")
-        tables.append(own.iloc[order].reset_index(drop=True))
+        own = own.iloc[order].reset_index(drop=True)
+        own.insert(0, "arm", own["run"].map(arms))
+        tables.append(own)
     return tables[0], tables[1]
 
 
 def table(runs: pd.DataFrame) -> str:
-    """Accuracy (mean and range over seeds), achieved sparsity and seconds of each optimizer, best first."""
-    by = runs.groupby("optimizer")
+    """Accuracy (mean and range over seeds), achieved sparsity and seconds of each arm, best first."""
+    by = runs.groupby("arm")
     accuracy = 100 * by["validation_accuracy"].agg(["mean", "min", "max"])
     ranges = zip(accuracy["min"], accuracy["max"], strict=True)
     order = accuracy["mean"].sort_values(ascending=False, kind="stable").index
@@ -159,11 +162,11 @@ def table(runs: pd.DataFrame) -> str:
     return rows.loc[order].reset_index().to_string(index=False)
 
 
-def draw(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[Path]:
+def draw(study: Study, runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[Path]:
     """Draw the study's figure to `path`.svg and .png."""
-    from adamw_lab.figures import save, study_figure
+    from adamw_lab import figures
 
-    return save(study_figure(runs, history), path)
+    return figures.save(getattr(figures, study.figure)(runs, history), path)
 
 
 def record_study(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[Path]:

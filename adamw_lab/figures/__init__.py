@@ -1,24 +1,26 @@
 """Figures: one style, pure drawing functions `fig_x(ax, data, …)`, and the committed figures by name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.images import fig_images
+from adamw_lab.figures.pruning import fig_pruning, pruning_figure
 from adamw_lab.figures.runs import fig_comparison, fig_curves, fig_training, study_figure
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, save, use_style
 
 __all__ = ["COLOURS", "FIGURES", "MARKERS", "NAMES", "draw_all", "fig_comparison", "fig_curves", "fig_images",
-           "fig_training", "new_figure", "save", "study_figure", "use_style"]
+           "fig_pruning", "fig_training", "new_figure", "pruning_figure", "save", "study_figure", "use_style"]
 
 
-def draw_study(data: Path, name: str) -> Figure:
-    """The figure of a recorded study, from `<name>.csv` and `<name>-epochs.csv`."""
-    return study_figure(pd.read_csv(data / f"{name}.csv"), pd.read_csv(data / f"{name}-epochs.csv"))
+def _drawn_as(figure: Callable[[pd.DataFrame, pd.DataFrame], Figure]) -> Callable[[Path, str], Figure]:
+    """`figure` of a recorded study, from `<name>.csv` and `<name>-epochs.csv`."""
+    return lambda data, name: figure(pd.read_csv(data / f"{name}.csv"), pd.read_csv(data / f"{name}-epochs.csv"))
 
 
-FIGURES = {"optimizers-quick": draw_study}
+FIGURES = {"optimizers-quick": _drawn_as(study_figure), "pruning-quick": _drawn_as(pruning_figure)}
 """Each committed figure's name -> function (folder of the data, name) that draws it."""
 
 

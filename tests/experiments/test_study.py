@@ -76,7 +76,7 @@ def test_jobs_follow_the_cores_and_the_threads_of_a_point(monkeypatch):
 
 
 def test_the_table_has_mean_range_sparsity_and_seconds():
-    runs = pd.DataFrame({"optimizer": ["sgd", "sgd", "adamw", "adamw"], "seed": [0, 1, 0, 1],
+    runs = pd.DataFrame({"arm": ["sgd", "sgd", "adamw", "adamw"], "seed": [0, 1, 0, 1],
                          "validation_accuracy": [0.90, 0.92, 0.97, 0.98], "sparsity": [0.0, 0.0, 0.7, 0.7],
                          "seconds": [10.0, 12.0, 20.0, 22.0]})
     first, second = module.table(runs).splitlines()[1:]

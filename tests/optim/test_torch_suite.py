@@ -288,8 +288,7 @@ class TestTorchSuite(TestCase):
         late = dict(begin_step=99, end_step=99) if "begin_step" in row.kwargs else {}
         still, moving = weights(device, dtype), weights(device, dtype)
         before = copy_of(still)
-        groups = [dict(params=still, lr=0.0, min_lr=0.0), dict(params=moving)]
-        optimizer = make(optim_info, groups, row, **late)
+        optimizer = make(optim_info, [dict(params=still, lr=0.0, min_lr=0.0), dict(params=moving)], row, **late)
         train(optimizer, still + moving, 3)
         self.assert_same(still, before)
         self.assertNotEqual(moving[0], before[0])

@@ -1,0 +1,38 @@
+"""The figures of pruning draw the numbers they are given."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adamw_lab.figures import fig_pruning, new_figure, pruning_figure
+
+
+@pytest.fixture
+def runs():
+    rows = [{"optimizer": "adamw", "optimizer_options": "{}", "sparsity": 0.0, "validation_accuracy": 0.97 + seed / 100}
+            for seed in (0, 1)]
+    for score, loss in (("hybrid", 0.0), ("random", 0.2)):
+        for target in (0.5, 0.9):
+            for seed in (0, 1):
+                options = json.dumps({"target_sparsity": target, "importance": score})
+                rows.append({"optimizer": "adamwprune", "optimizer_options": options, "sparsity": target,
+                             "validation_accuracy": 0.96 - loss * target + seed / 100})
+    return pd.DataFrame(rows)
+
+
+def test_each_score_is_a_line_of_means_and_the_control_runs_across(runs):
+    _, (ax,) = new_figure()
+    fig_pruning(ax, runs)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert set(lines) == {"dense", "hybrid", "random"}
+    np.testing.assert_allclose(lines["random"].get_xydata(), [[50, 86.5], [90, 78.5]])
+    np.testing.assert_allclose(lines["dense"].get_ydata(), [97.5, 97.5])
+    assert ax.get_xlabel() == "weights pruned (%)" and ax.get_ylabel() == "validation accuracy (%)"
+
+
+def test_the_closer_look_leaves_the_random_control_out_of_its_range(runs):
+    figure = pruning_figure(runs, pd.DataFrame())
+    low, high = figure.axes[1].get_ylim()
+    assert low == pytest.approx(95.6) and high == pytest.approx(98.4)
