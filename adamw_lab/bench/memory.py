@@ -23,17 +23,27 @@ COMPONENTS = ("weights", "gradients", "moments", "masks", "scores", "copies", "o
 `other`: step counters, norm histories, batch-norm statistics."""
 
 STEPS = 4
-"""Steps of a measurement: the first makes the state; from the second on masks are updated in each."""
+"""Steps of a measurement, each with a mask update; the last one's transients are counted."""
 
 
 @dataclass
 class Setup:
-    """One method at work on its own copy of a model."""
+    """One method at work on a model."""
 
     model: nn.Module
     optimizer: Optimizer
     pruner: Any = None
     after_step: Callable[[int], None] = lambda step: None
+
+    def backward(self, inputs: Tensor) -> None:
+        """Gradients of the mean square of the outputs, which is a loss as good as any here."""
+        self.optimizer.zero_grad()
+        self.model(inputs).square().mean().backward()
+
+    def step(self, number: int) -> None:
+        """What comes after the gradients, the mask update included."""
+        self.optimizer.step()
+        self.after_step(number)
 
 
 def bench_memory(model: nn.Module | None = None, inputs: Tensor | None = None,
@@ -42,7 +52,7 @@ def bench_memory(model: nn.Module | None = None, inputs: Tensor | None = None,
 
     Args:
         model: any module; inputs -> tensor. None (default): ResNet-18 for CIFAR-10.
-        inputs: a batch; its size changes nothing that is counted. None (default): two images for that ResNet-18.
+        inputs: a batch; its size changes nothing that is counted. None (default): two small images for that ResNet-18.
         methods: keys of `METHODS` (default: all).
 
     Returns:
@@ -60,37 +70,34 @@ def bench_memory(model: nn.Module | None = None, inputs: Tensor | None = None,
             raise ValueError(f"unknown method {name!r}; allowed: {', '.join(METHODS)}.{did_you_mean(name, METHODS)}")
     if model is None:
         model = build_model("resnet18", channels=3, classes=10, image_size=32, seed=0)
-        inputs = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        inputs = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     elif inputs is None:
         raise ValueError("inputs are missing: a model is measured on a batch of its own")
-    return pd.DataFrame([_row(name, deepcopy(model), inputs) for name in methods])
+    return pd.DataFrame([_row(name, model, inputs) for name in methods])
 
 
 def _row(name: str, model: nn.Module, inputs: Tensor) -> dict[str, Any]:
-    setup = METHODS[name](model)
+    made: list[Setup] = []
+
+    def all_but_the_last_step() -> None:
+        setup = METHODS[name](deepcopy(model))
+        made.append(setup)
+        for number in range(1, STEPS):
+            setup.backward(inputs)
+            setup.step(number)
+        setup.backward(inputs)
+
     device = next(model.parameters()).device.type
-    transients = 0
-    for step in range(1, STEPS + 1):
-        setup.optimizer.zero_grad()
-        setup.model(inputs).square().mean().backward()
-        if step == 1:
-            _finish(setup, step)
-        else:
-            transients = max(transients, transient_bytes(lambda now=step: _finish(setup, now), device))
-    sizes = component_bytes(setup)
+    transients = transient_bytes(lambda: made[0].step(STEPS), all_but_the_last_step, device)
+    made[0].model(inputs)  # torch.nn.utils.prune makes the masked weights here
+    sizes = component_bytes(made[0])
     persistent = sum(sizes.values())
-    weights = prunable_weights(model)
-    count = sum(p.numel() for p in weights)
-    pruned = sum(int((p == 0).sum()) for p in _effective(model))
+    weights = effective_weights(made[0].model)
+    count = sum(w.numel() for w in weights)
     return {"method": name, "parameters": sum(p.numel() for p in model.parameters()), "prunable": count, **sizes,
             "transients": transients, "persistent": persistent, "peak": persistent + transients,
-            "sparsity": pruned / count,
+            "sparsity": sum(int((w == 0).sum()) for w in weights) / count,
             "pruning_bytes_per_weight": (sizes["masks"] + sizes["scores"] + sizes["copies"]) / count}
-
-
-def _finish(setup: Setup, step: int) -> None:
-    setup.optimizer.step()
-    setup.after_step(step)
 
 
 def component_bytes(setup: Setup) -> dict[str, int]:
@@ -130,15 +137,11 @@ def prunable_weights(model: nn.Module) -> list[Tensor]:
     return [p for group in parameter_groups(model) if group["prunable"] for _, p in group["params"]]
 
 
-def _effective(model: nn.Module) -> list[Tensor]:
+def effective_weights(model: nn.Module) -> list[Tensor]:
     """The prunable weights as the forward pass sees them."""
     ids = {id(p) for p in prunable_weights(model)}
-    found = []
-    for module in model.modules():
-        for name, p in module.named_parameters(recurse=False):
-            if id(p) in ids:
-                found.append(getattr(module, name.removesuffix("_orig")))
-    return found
+    return [getattr(module, name.removesuffix("_orig")) for module in model.modules()
+            for name, p in module.named_parameters(recurse=False) if id(p) in ids]
 
 
 def _plain(name: str, **options: Any) -> Callable[[nn.Module], Setup]:

@@ -112,7 +112,7 @@ class LabOptimizer(Optimizer):
         """What the last step did and what all steps did together, without a synchronization: numbers or 0-d tensors.
 
         Of the terms that are on: `grad_norm` and `clip_coefficient` of the last step, and the counts so far of
-        `spikes`, `resets` (the largest of any group) and `elements_clipped`.
+        `spikes`, `resets` (the largest of any group) and `elements_clipped` (on this rank, where weights are sharded).
         """
         counted = {"spikes": [g["spikes"] for g in self.param_groups if g["spike_sigma"] is not None],
                    "resets": [g["resets"] for g in self.param_groups if policy.can_reset(g)],

@@ -145,21 +145,28 @@ class Pool:
         self.groups: list[dict[str, Any]] = []
         self.entries: list[Entry] = []
 
-    def update_if_due(self) -> tuple[int, dict[str, float]]:
+    def step(self) -> int:
+        """The number of steps taken; reading it waits for the device."""
+        return int(max(float(group["group_step"]) for group in self.groups))
+
+    def update_if_due(self, last: int | None) -> tuple[int, dict[str, float]]:
         """Update the mask if this step is one to do so.
+
+        Args:
+            last: the step at which this was last called; a step that overflowed gradients held back comes twice.
 
         Returns:
             The number of steps until the next update may be due, and what this one did.
         """
         begin, end, every = (self.settings[name] for name in ("begin_step", "end_step", "update_every"))
         begin = max(begin, 1)
-        step = int(max(float(group["group_step"]) for group in self.groups))
+        step = self.step()
         if step < begin:
             return begin - step, {}
         if step > end:
             return sys.maxsize, {}
         since = (step - begin) % every
-        due = (since == 0 or step == end) and not self._initializing()
+        due = (since == 0 or step == end) and step != last and not self._initializing()
         done = self.update(step) if due else {}
         return (sys.maxsize if step == end else min(step + every - since, end) - step), done
 

@@ -88,6 +88,7 @@ class AdamWPrune(LabOptimizer):
                 raise TypeError(f"unexpected option {name!r} for base {base!r}; allowed: {', '.join(known)}."
                                 f"{did_you_mean(name, known)}")
         self._calls_to_update: dict[int, int] = {}
+        self._updated: dict[int, int] = {}
         super().__init__(params, {
             **known, **base_options, **dict(
                 lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, total_steps=total_steps, min_lr=min_lr,
@@ -122,10 +123,11 @@ class AdamWPrune(LabOptimizer):
             wait = self._calls_to_update.get(i, 0) - 1
             on_host = all(group["group_step"].device.type == "cpu" for group in pool.groups)
             if wait <= 0 or on_host:  # elsewhere reading the step would wait for the device
-                wait, done = pool.update_if_due()
+                wait, done = pool.update_if_due(self._updated.get(i))
                 self._last.update(done)
+                self._updated[i] = pool.step()
             self._calls_to_update[i] = wait
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._calls_to_update = {}
+        self._calls_to_update, self._updated = {}, {}
         super().__setstate__(state)
