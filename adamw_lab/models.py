@@ -20,8 +20,8 @@ def build_model(name: str, *, channels: int, classes: int, image_size: int, seed
         channels: 1 for grey images, 3 for colour.
         classes: number of classes.
         image_size: height and width in pixels, from 8 on.
-        seed: the initial weights depend on it alone, and torch's global generator is left as it was; None (default):
-            they are drawn from the global generator.
+        seed: the initial weights depend on it alone, and torch's global generators are left as they were; None
+            (default): the weights are drawn from the global generator.
 
     Raises:
         ValueError: an unknown name, or a size out of range.
@@ -34,7 +34,7 @@ def build_model(name: str, *, channels: int, classes: int, image_size: int, seed
     if seed is None:
         return MODELS[name](channels, classes, image_size)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the devices' generators too
         return MODELS[name](channels, classes, image_size)
 
 

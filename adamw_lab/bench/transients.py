@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-
 MARK = "transient_bytes"
 
 

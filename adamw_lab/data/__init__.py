@@ -11,6 +11,7 @@ from adamw_lab.data.folder import MEAN, STD, FolderSplit, StreamedBatches, read_
 from adamw_lab.data.sources import (
     data_root,
     fetch,
+    missing,
     present,
     read_cifar,
     read_digits,
@@ -57,7 +58,7 @@ def load_data(name: str, *, train_size: int | None = None, image_size: int | Non
     """Load a data set by name and split it.
 
     Digits are split 70/15/15; the others keep their test images and give up a stratified part of the training images
-    for validation. What is missing is downloaded where it can be.
+    for validation. What is missing is downloaded where it can be, and a line on stderr says so first.
 
     Args:
         name: digits (scikit-learn's 1,797 of 8x8), fashion_mnist, cifar10, cifar100, or imagefolder.
@@ -106,11 +107,10 @@ def make_batches(data: ImageData, split: str, batch_size: int, *, device: torch.
 def _read(name: str, root: Path) -> tuple[Split, Split | None, tuple[str, ...]]:
     if name == "digits":
         return read_digits()
-    if not present(name, root):
-        try:
-            fetch(name, root)
-        except (OSError, RuntimeError):
-            pass  # the reader says what is missing and how to get it
+    try:
+        fetch(name, root)
+    except OSError as e:
+        raise missing(name, root, e) from e
     return read_fashion_mnist(root) if name == "fashion_mnist" else read_cifar(name, root)
 
 

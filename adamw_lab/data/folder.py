@@ -44,8 +44,9 @@ def read_folder(root: Path) -> tuple[dict[str, FolderSplit], tuple[str, ...]]:
             raise FileNotFoundError(f"data set 'imagefolder': no folder {path}; give its parent as data_root")
         dataset = ImageFolder(str(path))
         if classes is not None and tuple(dataset.classes) != classes:
-            raise ValueError(f"data set 'imagefolder': {path} has {len(dataset.classes)} classes, train has "
-                             f"{len(classes)}; both must have the same sub-folders")
+            odd = ", ".join(sorted({*dataset.classes} ^ {*classes}))
+            raise ValueError(f"data set 'imagefolder': {path} and {root / 'train'} must have the same sub-folders, one "
+                             f"a class; only one of them has {odd}")
         classes = tuple(dataset.classes)
         splits[split] = FolderSplit(dataset, torch.tensor(dataset.targets))
     return splits, classes

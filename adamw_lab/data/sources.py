@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import sys
 import tarfile
 import zlib
 from pathlib import Path
@@ -48,8 +49,6 @@ def read_digits() -> tuple[Split, None, tuple[str, ...]]:
 def read_fashion_mnist(root: Path) -> tuple[Split, Split, tuple[str, ...]]:
     """Fashion-MNIST (arXiv 1708.07747): 60,000 and 10,000 grey images of 28x28 pixels."""
     folder = fashion_folder(root)
-    if folder is None:
-        raise _missing("fashion_mnist", DEBIAN_FASHION, root / "FashionMNIST" / "raw")
     splits = {}
     for split, names in _FASHION_FILES.items():
         images, labels = (_read_idx(folder / name) for name in names)
@@ -69,17 +68,16 @@ def fashion_folder(root: Path) -> Path | None:
 
 def read_cifar(name: str, root: Path) -> tuple[Split, Split, tuple[str, ...]]:
     """CIFAR-10 or CIFAR-100 (fine labels) from the archive of its "python version": colour, 32x32 pixels."""
-    archive = root / CIFAR[name]["archive"]
-    if not archive.is_file():
-        raise _missing(name, archive)
     spec = CIFAR[name]
+    archive = root / spec["archive"]
     try:
         with tarfile.open(archive, "r:gz") as tar:
             files = {Path(m.name).name: tar.extractfile(m).read() for m in tar if m.isfile()}
         rows = {split: [_unpickle(files[file]) for file in spec[split]] for split in ("train", "test")}
         classes = tuple(_text(c) for c in _unpickle(files[spec["meta"]])[spec["names"]])
         splits = {split: _cifar_split(batches, spec["labels"]) for split, batches in rows.items()}
-    except (tarfile.TarError, EOFError, zlib.error, OSError, pickle.UnpicklingError, KeyError, ValueError) as e:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, pickle.UnpicklingError, AttributeError, LookupError,
+            TypeError, ValueError) as e:
         raise _corrupt(name, archive, repr(e)) from e
     _check_labels(name, archive, splits, len(classes))
     return splits["train"], splits["test"], classes
@@ -94,24 +92,36 @@ CIFAR = {
 
 
 def fetch(name: str, root: str | Path | None = None) -> Path:
-    """Download a data set, unless it is there, and return the folder it lies in.
+    """Download a data set by torchvision, unless it is there, and return the folder it lies in.
+
+    A line on stderr says from where and to where before anything is downloaded.
+
+    Args:
+        name: digits (nothing to download), fashion_mnist, cifar10 or cifar100.
+        root: folder of the data; None (default): the variable ADAMW_LAB_DATA, or `data` in the current folder.
 
     Raises:
-        ValueError: nothing to download for this name.
+        ValueError: an unknown name.
         OSError: the download failed; the message names the address that was tried.
     """
-    import torchvision.datasets as tv
-
+    if name not in NAMES:
+        raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(NAMES)}.{did_you_mean(name, NAMES)}")
     folder = data_root(root)
     if present(name, folder):
         return folder
-    if name == "fashion_mnist":
-        tv.FashionMNIST(str(folder), download=True)
-    elif name in CIFAR:
-        source = tv.CIFAR10 if name == "cifar10" else tv.CIFAR100
-        tv.utils.download_url(source.url, str(folder), source.filename, source.tgz_md5)
-    else:
-        raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(NAMES)}.{did_you_mean(name, NAMES)}")
+    import torchvision.datasets as tv
+
+    source = {"fashion_mnist": tv.FashionMNIST, "cifar10": tv.CIFAR10, "cifar100": tv.CIFAR100}[name]
+    address = source.mirrors[0] if name == "fashion_mnist" else source.url
+    print(f"downloading data set {name!r} from {address} to {folder}", file=sys.stderr)
+    try:
+        if name == "fashion_mnist":
+            source(str(folder), download=True)
+        else:
+            tv.utils.download_url(address, str(folder), source.filename, source.tgz_md5)
+    except (OSError, RuntimeError) as e:
+        why = " ".join(str(e).split())  # torchvision's has several lines
+        raise OSError(f"the download of data set {name!r} from {address} to {folder} failed ({why})") from e
     return folder
 
 
@@ -173,9 +183,11 @@ def _check_labels(name: str, path: Path, splits: dict[str, Split], classes: int)
             raise _corrupt(name, path, f"the {split} split has labels {found}, not 0 to {classes - 1}")
 
 
-def _missing(name: str, *places: Path) -> FileNotFoundError:
-    where = " or ".join(map(str, places))
-    return FileNotFoundError(f"data set {name!r} not found in {where}; to get it: {_MEND[name]}")
+def missing(name: str, root: Path, why: OSError) -> FileNotFoundError:
+    """The error for data that are neither here nor to be downloaded: where they were sought, and what mends it."""
+    fashion = name == "fashion_mnist"
+    where = f"{DEBIAN_FASHION} or {root / 'FashionMNIST' / 'raw'}" if fashion else root / CIFAR[name]["archive"]
+    return FileNotFoundError(f"data set {name!r} not found in {where}, and {why}; to get it: {_MEND[name]}")
 
 
 def _corrupt(name: str, path: Path, why: str) -> ValueError:

@@ -148,29 +148,34 @@ class LabOptimizer(Optimizer):
     def _gather(self, group: dict[str, Any]) -> "Work":
         """The group's parameters that have a gradient, sorted by the kernel that serves them."""
         work, forced = Work(), forced_kernel(group["kernel"])
+        amsgrad = group["amsgrad"]
+        last = "max_exp_avg_sq" if amsgrad else "exp_avg_sq"
         for p in group["params"]:
-            if p.grad is None:
+            grad = p.grad
+            if grad is None:
                 continue
-            if p.grad.layout != torch.strided:
+            if grad.layout != torch.strided:
                 raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
-            work.add(p, self._init_state(group, p), group["amsgrad"], forced)
+            state = self.state[p]
+            work.add(p, grad, state if last in state else self._init_state(group, p), amsgrad, forced)
         return work
 
     def _init_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Tensor]:
         """The parameter's state, made on first use."""
         state = self.state[p]
-        missing = {"exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])} - state.keys()
         if "step" not in state:
             state["step"] = torch.zeros((), dtype=torch.float32, device=group["group_step"].device)
-        for name in sorted(missing):
-            state[name] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        for name in STATE if group["amsgrad"] else STATE[:2]:
+            if name not in state:
+                state[name] = torch.zeros_like(p, memory_format=torch.preserve_format)
         return state
 
     def _norm(self, gathered: list["Work"], loss_scale: Tensor | None) -> Tensor | None:
         """The norm of all gradients as one vector, 0-d, on the device of the first; None where no group uses it."""
         if all(g["clip_norm"] is None and g["spike_sigma"] is None for g in self.param_groups):
             return None
-        norms = [load_norm(kernel)(grads) for work in gathered for kernel, grads in work.plain_grads.items()]
+        norms = [load_norm(kernel)(grads) for work in gathered for kernel, grads in work.plain_grads.items()
+                 if grads]
         sharded = [g for work in gathered for g in work.sharded_grads]
         if sharded:  # a DTensor's norm is reduced over its mesh
             norms.append(get_total_norm(sharded).full_tensor())
@@ -232,24 +237,25 @@ class Work:
         self.plain_grads: dict[str, list[Tensor]] = {}
         self.sharded_grads: list[Tensor] = []
 
-    def add(self, p: Tensor, state: dict[str, Tensor], amsgrad: bool, forced: str | None) -> None:
-        row = [p, p.grad, state["exp_avg"], state["exp_avg_sq"]]
+    def add(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], amsgrad: bool, forced: str | None) -> None:
+        row = [p, grad, state["exp_avg"], state["exp_avg_sq"]]
         if amsgrad:
             row.append(state["max_exp_avg_sq"])
         sharded = False
         if type(p) not in (Tensor, torch.nn.Parameter) or p.is_complex():
-            sharded = hasattr(p.grad, "full_tensor")
+            sharded = hasattr(grad, "full_tensor")
             row = [local(t) for t in row]
         kernel = choose_kernel(row, forced)
-        bucket = self.buckets.setdefault(kernel, kernels.Tensors())
-        for column, tensor in zip(bucket.columns(), row, strict=False):
+        if kernel not in self.buckets:
+            self.buckets[kernel], self.bucket_steps[kernel], self.plain_grads[kernel] = kernels.Tensors(), [], []
+        for column, tensor in zip(self.buckets[kernel].columns(), row, strict=False):
             column.append(tensor)
         if sharded:
-            self.sharded_grads.append(p.grad)
+            self.sharded_grads.append(grad)
         else:
-            self.plain_grads.setdefault(kernel, []).append(row[1])
+            self.plain_grads[kernel].append(row[1])
         self.steps.append(state["step"])
-        self.bucket_steps.setdefault(kernel, []).append(state["step"])
+        self.bucket_steps[kernel].append(state["step"])
 
 
 _ONE = torch.tensor(1.0)

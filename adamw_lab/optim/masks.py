@@ -15,10 +15,20 @@ from torch import Tensor
 from adamw_lab.optim.base import local
 from adamw_lab.optim.kernels.eager import fill_pruned, is_pruned
 from adamw_lab.optim.policy import moment_steps
-from adamw_lab.pruning import allocate, lowest_masks, nm_mask, parse_pattern, resolve_importance, sparsity_at
+from adamw_lab.pruning import (
+    IMPORTANCE,
+    allocate,
+    lowest_masks,
+    nm_mask,
+    parse_pattern,
+    resolve_importance,
+    sparsity_at,
+)
 
 SETTINGS = ("target_sparsity", "begin_step", "end_step", "update_every", "schedule", "importance", "scope", "pattern",
             "regrow")
+SEES_NAN = {score for name, score in IMPORTANCE.items() if name != "random"}
+"""Scores that a NaN among the weights makes NaN; any other must not hide it."""
 PIECE = 1 << 18
 """Elements scored at a time: their temporaries stay in cache, and are no transient worth speaking of."""
 
@@ -103,7 +113,8 @@ class Piece:
             beta1, beta2 = self.entry.group["betas"]
             k = float(moment_steps(self.entry.group, step))
             score = importance(self.w, self.m / (1 - beta1**k), self.v / (1 - beta2**k), seed=seed)
-        score = torch.where(self.w.isnan(), math.nan, score)  # a score that never looks at w must not hide it
+        if importance not in SEES_NAN:
+            score = torch.where(self.w.isnan(), math.nan, score)
         score = torch.where(is_pruned(self.v), -math.inf, score)
         if pattern is None:
             return score
@@ -186,12 +197,17 @@ class Pool:
         else:
             parts = [[entry] for entry in self.entries]
             wanted = allocate([tuple(entry.p.shape) for entry in self.entries], target, s["scope"])
-        revived = sum(self._update(part, count, step) for part, count in zip(parts, wanted, strict=True))
-        after = count_pruned(self.entries)[0]
-        return {"target_sparsity": target, "newly_pruned": after - before + revived, "revived": revived}
+        done = [self._update(part, count, step) for part, count in zip(parts, wanted, strict=True)]
+        revived = sum(exchanged for _, exchanged in done)
+        newly = sum(pruned for pruned, _ in done) - before + revived
+        return {"target_sparsity": target, "newly_pruned": newly, "revived": revived}
 
-    def _update(self, entries: list[Entry], count: int, step: int) -> int:
-        """Prune `count` elements of `entries`; what is pruned stays so, but for `regrow`. Returns the revived."""
+    def _update(self, entries: list[Entry], count: int, step: int) -> tuple[int, int]:
+        """Prune `count` elements of `entries`; what is pruned stays so, but for `regrow`.
+
+        Returns:
+            How many are pruned now, and how many came back to life.
+        """
         group = process_group(entries)
         pruned, total = count_pruned(entries)
         count = max(count, pruned)
@@ -205,7 +221,7 @@ class Pool:
             regrowth = Regrowth(entries)
             for piece, mask in zip(regrowth.pieces, lowest_masks(regrowth, exchanged, group), strict=True):
                 piece.v.masked_fill_(mask & is_pruned(piece.v), 0.0)
-        return exchanged
+        return count, exchanged
 
     def _initializing(self) -> bool:
         """Whether this is the step that distributed checkpointing takes to make the state: lr 0, gradients 0."""

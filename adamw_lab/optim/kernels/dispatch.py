@@ -54,10 +54,12 @@ def why_not(kernel: str, row: list[Tensor]) -> str | None:
     if not installed(kernel):
         return f"{REQUIRES[kernel]} is not installed"
     p = row[0]
-    if TABLE.get((p.device.type, p.dtype)) != kernel and not _interpreted(kernel, p):
-        return f"it does not serve {p.dtype} on {p.device.type}"
-    if any(t.dtype != p.dtype or t.device != p.device for t in row):
-        return "parameter, gradient and state differ in dtype or device"
+    dtype, device = p.dtype, p.device
+    if TABLE.get((device.type, dtype)) != kernel and not _interpreted(kernel, p):
+        return f"it does not serve {dtype} on {device.type}"
+    for t in row:
+        if t.dtype != dtype or t.device != device:
+            return "parameter, gradient and state differ in dtype or device"
     if not _same_dense_layout(row):
         return "parameter, gradient and state are not dense with the same strides"
     return None
@@ -86,8 +88,11 @@ def _interpreted(kernel: str, p: Tensor) -> bool:
 
 
 def _same_dense_layout(row: list[Tensor]) -> bool:
-    if all(t.is_contiguous() for t in row):
-        return True
-    strides = row[0].stride()
-    # empty_like keeps strides only of a tensor without gaps and overlaps
-    return all(t.stride() == strides for t in row) and torch.empty_like(row[0], device="meta").stride() == strides
+    p, strides = row[0], row[0].stride()
+    dense = p.is_contiguous() or p.ndim == 4 and p.is_contiguous(memory_format=torch.channels_last)
+    if not dense:  # empty_like keeps strides only of a tensor without gaps and overlaps
+        dense = torch.empty_like(p, device="meta").stride() == strides
+    for t in row:
+        if t.stride() != strides:
+            return False
+    return dense

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from adamw_lab.optim.kernels import Scalar, Tensors, Terms
 
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     """One step of every parameter, in place. Returns the number of elements clipped, None if the term is off."""
@@ -29,8 +31,9 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
 
 
 def is_pruned(v: Tensor) -> Tensor:
-    """Where `v` is -0.0: zero *and* signed, for the sign alone also marks the NaNs of a diverged run."""
-    return torch.signbit(v) & (v == 0)
+    """Where `v` is -0.0, by its bits: one pass, and the sign alone would also mark the NaNs of a diverged run."""
+    bits = _BITS[v.element_size()]
+    return v.view(bits) == torch.iinfo(bits).min
 
 
 def fill_pruned(pruned: Tensor, p: Tensor, m: Tensor, v: Tensor, vmax: Tensor | None) -> None:

@@ -1,0 +1,227 @@
+"""How long one step of each optimizer takes, beside torch's fused AdamW and a copy of memory."""
+
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from adamw_lab.bench.contenders import ADAM, CONTENDERS, PRUNE, Running, prune_every
+from adamw_lab.bench.transients import transient_bytes
+from adamw_lab.models import build_model
+from adamw_lab.provenance import hardware, installed
+from adamw_lab.suggest import did_you_mean
+
+Shapes = Sequence[Sequence[int]]
+
+
+def resnet_shapes(name: str, classes: int) -> list[tuple[int, ...]]:
+    """Shapes of the parameters of a ResNet for 32 pixels."""
+    with torch.device("meta"):
+        model = build_model(name, channels=3, classes=classes, image_size=32)
+    return [tuple(p.shape) for p in model.parameters()]
+
+
+def gpt2_shapes(width: int = 768, blocks: int = 12, vocabulary: int = 50_257, context: int = 1024) -> list[tuple]:
+    """Shapes of the parameters of GPT-2; the smallest, of 124 M parameters, by default. Input and output share one."""
+    norm = [(width,), (width,)]
+    block = [*norm, (3 * width, width), (3 * width,), (width, width), (width,),
+             *norm, (4 * width, width), (4 * width,), (width, 4 * width), (width,)]
+    return [(vocabulary, width), (context, width), *block * blocks, *norm]
+
+
+MODELS: dict[str, Callable[[], Shapes]] = {
+    "resnet18": lambda: resnet_shapes("resnet18", classes=10),
+    "resnet50": lambda: resnet_shapes("resnet50", classes=100),
+    "gpt2": gpt2_shapes,
+}
+"""name -> shapes of its parameters."""
+
+
+def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequence[str] | None = None, *,
+                    repeats: int = 15, windows: int = 2, every: int = 50,
+                    first_steps: Sequence[str] = ("resnet50",), device: str = "cpu") -> pd.DataFrame:
+    """Time steps on parameters of the given shapes; weights with four dimensions lie channels_last.
+
+    Each contender's step is timed in turn with a copy and with a step of torch's fused AdamW, on the same parameters.
+
+    Args:
+        models: name -> shapes (default: those of `MODELS`).
+        contenders: keys of `CONTENDERS`, or "adamwprune" (default: all).
+        repeats: timed steps of each, after two that are not (default 15).
+        windows: for AdamWPrune, timed stretches of `every` steps with a mask update in each, after one that is not.
+        every: steps between the mask updates of AdamWPrune (default 50).
+        first_steps: models on which the first step of a fresh process is timed.
+        device: "cpu" (default) or "cuda".
+
+    Returns:
+        A row for each model and contender: `model`, `parameters`, `contender`, `label`; `seconds`, the median;
+        `fused_seconds` and `copy_seconds` of the same turns; `ratio` = seconds / fused_seconds;
+        `gigabytes_per_second` of the traffic that the rule must cause, and the copy's (`copy_gigabytes_per_second`);
+        `state_bytes_per_parameter`; `transient_bytes`, by which a step raises the memory in use;
+        `first_step_seconds_cold` (compiled code is not there yet) and `first_step_seconds_warm`; `steps` timed;
+        `threads`, `hardware`, `torch`, `numba`; `note`, which says so where a contender is not installed.
+
+    Raises:
+        ValueError: an unknown contender.
+    """
+    models = {name: shapes() for name, shapes in MODELS.items()} if models is None else models
+    known = [*CONTENDERS, "adamwprune"]
+    wanted = known if contenders is None else list(contenders)
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"unknown contender {name!r}; allowed: {', '.join(known)}.{did_you_mean(name, known)}")
+    rows = []
+    for model, shapes in models.items():
+        params = make_parameters(shapes, device)
+        found: list[dict[str, Any]] = []
+        for name in wanted:
+            if name == "adamwprune":
+                found += _prune_rows(params, windows, every, device)
+            else:
+                found.append(_row(name, params, repeats, device))
+            if model in first_steps and (name == "adamwprune" or CONTENDERS[name].lab):
+                found[-1] |= first_step_seconds(name, shapes, device)
+        count = sum(p.numel() for p in params)
+        rows += [{"model": model, "parameters": count, **row} for row in found]
+    data = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return data.assign(threads=torch.get_num_threads(), hardware=hardware(), torch=installed("torch"),
+                       numba=installed("numba"), note=data["note"].fillna(""))
+
+
+COLUMNS = ["model", "parameters", "contender", "label", "seconds", "fused_seconds", "copy_seconds", "ratio",
+           "gigabytes_per_second", "copy_gigabytes_per_second", "state_bytes_per_parameter", "transient_bytes",
+           "first_step_seconds_cold", "first_step_seconds_warm", "steps", "threads", "hardware", "torch", "numba",
+           "note"]
+
+
+def record_step_time(path: str | Path, **options: Any) -> pd.DataFrame:
+    """Run `bench_step_time(**options)` and keep its table as CSV at `path`."""
+    data = bench_step_time(**options)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    data.to_csv(path, index=False)
+    return data
+
+
+def make_parameters(shapes: Shapes, device: str = "cpu") -> list[nn.Parameter]:
+    """Random parameters with random gradients."""
+    generator = torch.Generator(device).manual_seed(0)
+    params = []
+    for shape in shapes:
+        p = torch.empty(shape, device=device).normal_(std=0.02, generator=generator)
+        p = nn.Parameter(p.to(memory_format=torch.channels_last) if p.ndim == 4 else p)
+        p.grad = torch.empty_like(p).normal_(std=1e-3, generator=generator)
+        params.append(p)
+    return params
+
+
+def _row(name: str, params: list[Tensor], repeats: int, device: str) -> dict[str, Any]:
+    contender = CONTENDERS[name]
+    row: dict[str, Any] = {"contender": name, "label": contender.label, "note": contender.missing}
+    if contender.missing:
+        return row
+    running = contender.make(params)
+    turns = Turns(params, running.step, device)
+    turns.take(2)
+    turns.forget()
+    turns.take(repeats)
+    return row | turns.summary(turns.seconds["step"], contender.traffic) | _memory(running, params, device)
+
+
+def _prune_rows(params: list[Tensor], windows: int, every: int, device: str) -> list[dict[str, Any]]:
+    """Steady, update, amortized. Each window begins with the update."""
+    running = prune_every(params, every, end_step=windows * every + 1)
+    turns = Turns(params, running.step, device)
+    turns.take(every)
+    turns.forget()
+    turns.take(windows * every)
+    seconds = turns.seconds["step"]
+    updates = seconds[::every]
+    steady = [s for i, s in enumerate(seconds) if i % every]
+    means = [sum(seconds[i : i + every]) / every for i in range(0, len(seconds), every)]
+    after = _memory(running, params, device)
+    update = _memory(prune_every(params, 1, end_step=3), params, device, before=2)
+    timed = {"adamwprune_steady": (steady, after), "adamwprune_update": (updates, update),
+             "adamwprune_amortized": (means, update)}
+    return [{"contender": name, "label": PRUNE[name].format(every=every), **turns.summary(samples, ADAM), **memory}
+            for name, (samples, memory) in timed.items()]
+
+
+def _memory(running: Running, params: list[Tensor], device: str, before: int = 0) -> dict[str, Any]:
+    """What one more step takes for a moment, after `before` others, and what is kept."""
+    for _ in range(before):
+        running.step()
+    count = sum(p.numel() for p in params)
+    transients = transient_bytes(running.step, device=device)
+    return {"state_bytes_per_parameter": running.state_bytes() / count, "transient_bytes": transients}
+
+
+class Turns:
+    """A copy of the parameters, a step of torch's fused AdamW and a step of a contender, in turn, each timed."""
+
+    def __init__(self, params: list[Tensor], step: Callable[[], Any], device: str) -> None:
+        fused = CONTENDERS["torch_fused"].make(params)
+        copies = [torch.empty_like(p) for p in params]
+        self.elements = sum(p.numel() for p in params)
+        self.bytes_copied = 2 * sum(p.nbytes for p in params)
+        self.device = device
+        self.calls = {"copy": lambda: _copy(copies, params), "fused": fused.step, "step": step}
+        self.forget()
+
+    def forget(self) -> None:
+        self.seconds: dict[str, list[float]] = {name: [] for name in self.calls}
+
+    def take(self, count: int) -> None:
+        for _ in range(count):
+            for name, call in self.calls.items():
+                start = self._now()
+                call()
+                self.seconds[name].append(self._now() - start)
+
+    def summary(self, samples: list[float], traffic: int) -> dict[str, float]:
+        """Medians, and what follows from them; `samples` are seconds a step that moves `traffic` bytes a parameter."""
+        step, fused, copy = (median(s) for s in (samples, self.seconds["fused"], self.seconds["copy"]))
+        return {"seconds": step, "fused_seconds": fused, "copy_seconds": copy, "ratio": step / fused,
+                "gigabytes_per_second": traffic * self.elements / step / 1e9,
+                "copy_gigabytes_per_second": self.bytes_copied / copy / 1e9, "steps": len(samples)}
+
+    def _now(self) -> float:
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+        return perf_counter()
+
+
+@torch.no_grad()
+def _copy(copies: list[Tensor], params: list[Tensor]) -> None:
+    torch._foreach_copy_(copies, params)
+
+
+def first_step_seconds(name: str, shapes: Shapes, device: str = "cpu") -> dict[str, float]:
+    """The first step in a fresh process: without compiled code on disk, then with it.
+
+    Imports of compilers and the making of the state are in it, the import of torch is not.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        times = []
+        for _ in range(2):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                times.append(pool.apply(_first_step, (name, shapes, device, folder)))
+    return {"first_step_seconds_cold": times[0], "first_step_seconds_warm": times[1]}
+
+
+def _first_step(name: str, shapes: Shapes, device: str, cache: str) -> float:
+    os.environ["NUMBA_CACHE_DIR"] = os.environ["TRITON_CACHE_DIR"] = cache  # both read it when imported
+    params = make_parameters(shapes, device)
+    running = prune_every(params, 1, end_step=2) if name == "adamwprune" else CONTENDERS[name].make(params)
+    start = perf_counter()
+    running.step()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return perf_counter() - start
