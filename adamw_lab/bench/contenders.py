@@ -113,25 +113,23 @@ def _foreign(name: str) -> Callable[[list[Tensor]], Running]:
 
 
 CONTENDERS: dict[str, Contender] = {
-    "torch_loop": Contender("torch AdamW, for-loop", _of(AdamW, foreach=False)),
-    "torch_foreach": Contender("torch AdamW, foreach", _of(AdamW, foreach=True)),
-    "torch_fused": Contender("torch AdamW, fused", _of(AdamW, fused=True)),
-    "torch_fused_amsgrad_clip": Contender("torch fused AMSGrad\n+ clip_grad_norm_", _clipped, ADAM + AMSGRAD + NORM),
+    "torch_loop": Contender("torch for-loop", _of(AdamW, foreach=False)),
+    "torch_foreach": Contender("torch foreach", _of(AdamW, foreach=True)),
+    "torch_fused": Contender("torch fused", _of(AdamW, fused=True)),
+    "torch_fused_amsgrad_clip": Contender("torch fused AMSGrad + clip", _clipped, ADAM + AMSGRAD + NORM),
     "terms_off": Contender("ours, terms off", _of(AdamWSPAM, theta=None, spike_sigma=None), lab=True),
     "adamwadv": Contender("AdamWAdv", _of(AdamWAdv, total_steps=LONG), ADAM + AMSGRAD + NORM, lab=True),
     "adamwspam": Contender("AdamWSPAM", _of(AdamWSPAM), ADAM + NORM, lab=True),
-    "adamwspam_published": Contender("AdamWSPAM.published", _of(AdamWSPAM.published), lab=True),
+    "adamwspam_published": Contender("SPAM, published", _of(AdamWSPAM.published), lab=True),
     "pytorch_optimizer_spam": Contender("pytorch_optimizer SPAM", _foreign("SPAM"), package="pytorch_optimizer"),
-    "pytorch_optimizer_stablespam": Contender("pytorch_optimizer\nStableSPAM", _foreign("StableSPAM"), ADAM + NORM,
-                                              package="pytorch_optimizer"),
-    "mask_multiplies": Contender("torch AdamW, for-loop,\nmask multiplies", _masked(foreach=False), ADAM + MASK),
-    "mask_multiplies_fused": Contender("torch AdamW, fused,\nmask multiplies", _masked(fused=True), ADAM + MASK),
+    "pytorch_optimizer_stablespam": Contender(
+        "pytorch_optimizer StableSPAM", _foreign("StableSPAM"), ADAM + NORM, package="pytorch_optimizer"),
+    "mask_multiplies": Contender("torch for-loop + masks", _masked(foreach=False), ADAM + MASK),
+    "mask_multiplies_fused": Contender("torch fused + masks", _masked(fused=True), ADAM + MASK),
 }
 """name -> contender. Those that prune by mask multiplies keep byte masks, as the note's project does, whose AdamW
 is the for-loop."""
 
 PRUNE = {"adamwprune_steady": "AdamWPrune, steady", "adamwprune_update": "AdamWPrune, mask update",
-         "adamwprune_amortized": "AdamWPrune, updates\nevery {every} steps"}
+         "adamwprune_amortized": "AdamWPrune, update in {every}"}
 """The three rows of AdamWPrune, timed together: steps without and with a mask update, and their mean over both."""
-
-LABELS = {**{name: contender.label for name, contender in CONTENDERS.items()}, **PRUNE}

@@ -93,7 +93,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
         rows += [{"model": model, "parameters": count, **row} for row in found]
     data = pd.DataFrame(rows).reindex(columns=COLUMNS)
     return data.assign(threads=torch.get_num_threads(), hardware=hardware(), torch=installed("torch"),
-                       numba=installed("numba"), note=data["note"].fillna(""))
+                       numba=installed("numba"))
 
 
 COLUMNS = ["model", "parameters", "contender", "label", "seconds", "fused_seconds", "copy_seconds", "ratio",
@@ -150,7 +150,7 @@ def _prune_rows(params: list[Tensor], windows: int, every: int, device: str) -> 
     update = _memory(prune_every(params, 1, end_step=3), params, device, before=2)
     timed = {"adamwprune_steady": (steady, after), "adamwprune_update": (updates, update),
              "adamwprune_amortized": (means, update)}
-    return [{"contender": name, "label": PRUNE[name].format(every=every), **turns.summary(samples, ADAM), **memory}
+    return [{"contender": name, "label": PRUNE[name].format(every=every), "note": "", **turns.summary(samples, ADAM), **memory}
             for name, (samples, memory) in timed.items()]
 
 

@@ -35,7 +35,7 @@ def fig_memory(ax: Axes, data: pd.DataFrame) -> None:
     """Bytes a weight that each method keeps, stacked by component, and beyond them what a mask update takes.
 
     `data` is `bench_memory`'s: a row a method, the first on top. Bytes are divided by the model's parameters;
-    `other`, which is hardly anything, is left out.
+    `other`, which is hardly anything, is left out. The number behind a bar is `pruning_bytes_per_weight`.
     """
     rows = data[["method"]].assign(**{part: data[part] / data["parameters"] for part in PARTS})
     left = pd.Series(0.0, index=rows.index)
@@ -46,11 +46,9 @@ def fig_memory(ax: Axes, data: pd.DataFrame) -> None:
         left = left + rows[part]
     for height, (pruning, end) in enumerate(zip(data["pruning_bytes_per_weight"], left, strict=True)):
         if data["sparsity"].iloc[height] > 0:
-            ax.text(end + 0.5, height, f"+{pruning:.0f}" if pruning else "+0", va="center", fontsize=7)
+            ax.text(end + 0.5, height, f"+{pruning:.0f}", va="center", fontsize=7)
     ax.set_yticks(range(len(rows)), [METHODS[name] for name in rows["method"]])
-    ax.invert_yaxis()
-    ax.set_xlim(0, left.max() * 1.1)
-    ax.set_xlabel("bytes a parameter; + is what pruning keeps")
+    ax.set(xlim=(0, left.max() * 1.1), ylim=(len(rows) - 0.4, -0.6), xlabel="bytes a parameter")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
 

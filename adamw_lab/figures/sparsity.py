@@ -15,7 +15,8 @@ def fig_sparsity(ax: Axes, report: pd.DataFrame) -> None:
     ax.barh(heights, 100 * report["sparsity"], color=COLOURS["adamwprune"], height=0.75)
     overall = 100 * report["zeros"].sum() / report["elements"].sum()
     ax.axvline(overall, color="black", linewidth=0.8)
-    ax.text(overall, -0.9, f"all weights {overall:.1f} %", ha="center", va="bottom", fontsize=7)
+    ax.text(overall, -0.9, f" all weights {overall:.1f} % ", ha="right" if overall > 50 else "left", va="bottom",
+            fontsize=7)
     labels = [f"{row.layer} ({_short(row.elements)})" for row in report.itertuples()]
     ax.set_yticks(heights, labels, fontsize=6.5)
     ax.set(xlabel="weights that are 0 (%)", xlim=(0, 100), ylim=(len(report) - 0.4, -0.9))

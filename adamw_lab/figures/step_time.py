@@ -17,51 +17,52 @@ OURS = {"terms_off": "adamw", "adamwadv": "adamwadv", "adamwspam": "adamwspam",
 def fig_step_time(ax: Axes, data: pd.DataFrame) -> None:
     """Time of a step by that of torch's fused AdamW, on a logarithmic axis: a bar for each contender and model.
 
-    `data` is `bench_step_time`'s. Models are groups from the top down, each with the seconds of the fused step;
-    contenders that could not run say why.
+    `data` is `bench_step_time`'s. Models are groups from the top down, each with its size and the time of the fused
+    step; contenders that could not run say so.
     """
-    height, ticks = 0.0, []
-    for model, rows in data.groupby("model", sort=False):
-        fused = rows["fused_seconds"].median()
-        ax.text(0.0, height, f"{MODELS.get(model, model)}, {rows['parameters'].iloc[0] / 1e6:.1f} M parameters, fused "
-                f"{1000 * fused:.3g} ms", fontweight="bold", transform=ax.get_yaxis_transform(), va="center",
-                fontsize=7.5)
-        height += 1.0
-        for row in rows.itertuples():
-            _bar(ax, row, height)
-            ticks.append((height, row.label.replace("\n", " ")))
-            height += 1.0
-        height += 0.4
-    ax.axvline(1.0, color="black", linewidth=0.8)
-    ax.set_xscale("log")
     ratios = data["ratio"].dropna()
-    low, high = min(0.5, 0.9 * ratios.min()), 1.6 * ratios.max()
-    ax.set(xlim=(low, high), ylim=(height - 0.6, -0.7), xlabel="time of a step / torch AdamW, fused")
+    low, high = min(0.5, 0.9 * ratios.min()), 1.7 * ratios.max()
+    ax.axvline(1.0, color="black", linewidth=0.8)
+    height, heights, labels = 0.0, [], []
+    for model, rows in data.groupby("model", sort=False):
+        heights.append(height)
+        labels.append(MODELS.get(model, model))
+        ax.text(low, height, f" {rows['parameters'].iloc[0] / 1e6:.3g} M parameters, torch fused "
+                f"{1000 * rows['fused_seconds'].median():.3g} ms", va="center", fontsize=6, backgroundcolor="white")
+        for row in rows.itertuples():
+            height += 1.0
+            heights.append(height)
+            labels.append(row.label)
+            _bar(ax, row, height)
+        height += 1.5
     marks = [mark for mark in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if low <= mark <= high]
+    ax.set(xscale="log", xlim=(low, high), ylim=(height - 0.8, -0.7), xlabel="time of a step / torch fused")
     ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
     ax.set_xticks([], minor=True)
-    ax.set_yticks([at for at, _ in ticks], [label for _, label in ticks])
+    ax.set_yticks(heights, labels, fontsize=6)
+    for label in ax.get_yticklabels():
+        if label.get_text() in {MODELS.get(model, model) for model in data["model"]}:
+            label.set(fontweight="bold", fontsize=7)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
 
 
 def _bar(ax: Axes, row: tuple, height: float) -> None:
     if pd.isna(row.ratio):
-        ax.text(1.04, height, row.note, va="center", fontsize=6.5, style="italic")
+        ax.text(1.04, height, "not installed", va="center", fontsize=6, style="italic")
         return
     if row.contender in OURS:
         colour = COLOURS[OURS[row.contender]]
     else:
         colour = OTHERS if "optimizer" in row.contender or "mask" in row.contender else TORCH
     ax.barh(height, row.ratio - 1.0, left=1.0, color=colour, height=0.72)
-    ax.text(max(row.ratio, 1.0) * 1.04, height, f"{row.ratio:.2f}", va="center", fontsize=6.5)
+    ax.text(max(row.ratio, 1.0) * 1.04, height, f"{row.ratio:.2f}", va="center", fontsize=6)
 
 
 def step_time_figure(data: pd.DataFrame) -> Figure:
     """`fig_step_time` at the width of a column, with the hardware beneath."""
-    figure, (ax,) = new_figure(width=WIDTH, height=0.7 + 0.145 * (len(data) + 1.4 * data["model"].nunique()))
+    figure, (ax,) = new_figure(width=WIDTH, height=0.7 + 0.13 * (len(data) + 2.5 * data["model"].nunique()))
     fig_step_time(ax, data)
-    ax.tick_params(axis="y", labelsize=6.5)
     first = data.iloc[0]
     figure.supxlabel(f"{first['hardware']}, {first['threads']} threads, torch {first['torch']}", fontsize=5.5,
                      color="#6E6E6E")
