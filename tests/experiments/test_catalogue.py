@@ -27,7 +27,7 @@ def test_the_seeds_are_paired():
 
 
 @pytest.mark.parametrize(("name", "profile", "message"), [
-    ("optimisers", "quick", r"unknown study 'optimisers'; allowed: optimizers\. Did you mean 'optimizers'\?"),
+    ("optimisers", "quick", r"unknown study 'optimisers'; allowed: optimizers, pruning\. Did you mean 'optimizers'\?"),
     ("optimizers", "quik", r"unknown profile 'quik' of study 'optimizers'; allowed: quick\. Did you mean 'quick'\?")])
 def test_unknown_names_are_refused(name, profile, message):
     with pytest.raises(ValueError, match=message):
