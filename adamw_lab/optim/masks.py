@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adamw_lab.optim.base import local
+from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel
 from adamw_lab.optim.kernels.eager import fill_pruned, is_pruned
 from adamw_lab.optim.policy import moment_steps
 from adamw_lab.pruning import (
@@ -22,6 +23,7 @@ from adamw_lab.pruning import (
     nm_mask,
     parse_pattern,
     resolve_importance,
+    select,
     sparsity_at,
 )
 
@@ -110,9 +112,8 @@ class Piece:
         if step == 0:
             score = self.w.abs()
         else:
-            beta1, beta2 = self.entry.group["betas"]
-            k = float(moment_steps(self.entry.group, step))
-            score = importance(self.w, self.m / (1 - beta1**k), self.v / (1 - beta2**k), seed=seed)
+            by_m, by_v = _corrections(self.entry)
+            score = importance(self.w, self.m / by_m, self.v / by_v, seed=seed)
         if importance not in SEES_NAN:
             score = torch.where(self.w.isnan(), math.nan, score)
         score = torch.where(is_pruned(self.v), -math.inf, score)
@@ -213,6 +214,8 @@ class Pool:
         count = max(count, pruned)
         regrow = self.settings["regrow"] if step < self.settings["end_step"] else 0.0
         exchanged = min(round(regrow * (total - count)), count)
+        if not exchanged and _prune_fused(entries, self.settings, count):
+            return count, 0
         scores = Scores(entries, self.settings, step)
         masks = lowest_masks(scores, count + exchanged, group, names=scores.names)
         for piece, mask in zip(scores.pieces, masks, strict=True):
@@ -232,9 +235,49 @@ class Pool:
         return summed(moving, self.entries) == 0
 
 
+def _prune_fused(entries: list[Entry], settings: dict[str, Any], count: int) -> bool:
+    """Prune the `count` lowest by compiled loops that hold no scores, and return True; False where those cannot.
+
+    They cannot rank what shares the threshold's score, of which only some may go, nor what they were not compiled for.
+    """
+    rows = [_row(entry) for entry in entries]
+    if settings["pattern"] is not None or not all(_fusable(e, r) for e, r in zip(entries, rows, strict=True)):
+        return False
+    if len({(row[0].dtype, len(row)) for row in rows}) > 1:
+        return False
+    from adamw_lab.pruning.fused import SCORES, FusedScores  # imports Numba
+
+    if settings["importance"] not in SCORES:
+        return False
+    source = FusedScores(settings["importance"], list(zip(*rows, strict=True)), [_corrections(e) for e in entries])
+    threshold, ties, equal = select(source, count, names=[str(entry.key) for entry in entries])
+    if ties == equal:
+        source.prune(float(threshold))
+    return ties == equal
+
+
+def _row(entry: Entry) -> list[Tensor]:
+    """The tensors that a pruned weight is zeroed in."""
+    entry.optimizer._init_state(entry.group, entry.p)
+    names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    return [entry.weight, *(local(entry.state[name]) for name in names if name in entry.state)]
+
+
+def _fusable(entry: Entry, row: list[Tensor]) -> bool:
+    """Whether the CPU kernel serves the parameter, whole and after its first step."""
+    kernel = choose_kernel(row, forced_kernel(entry.group["kernel"]))
+    return kernel == "cpu" and shard_group(entry.p) is None and float(entry.state["step"]) > 0
+
+
+def _corrections(entry: Entry) -> tuple[float, float]:
+    k = float(moment_steps(entry.group, float(entry.state["step"])))
+    beta1, beta2 = entry.group["betas"]
+    return 1 - beta1**k, 1 - beta2**k
+
+
 def count_pruned(entries: list[Entry]) -> tuple[int, int]:
     """(pruned, all) elements of some parameters, over all ranks."""
-    pruned = sum(int(entry.mask().sum()) for entry in entries)
+    pruned = sum(int(entry.mask().count_nonzero()) for entry in entries)  # sum would widen each mask to int64
     return summed(pruned, entries), sum(entry.p.numel() for entry in entries)
 
 

@@ -6,7 +6,7 @@ from adamw_lab.pruning.allocation import SCOPES, allocate, nm_mask, parse_patter
 from adamw_lab.pruning.pruners import MagnitudePruner, MovementPruner, RandomPruner
 from adamw_lab.pruning.schedules import SCHEDULES, check_schedule, sparsity_at
 from adamw_lab.pruning.scores import IMPORTANCE, resolve_importance
-from adamw_lab.pruning.selection import kth_smallest, lowest_masks
+from adamw_lab.pruning.selection import kth_smallest, lowest_masks, select
 from adamw_lab.pruning.sparse import finalize, load_sparse, save_sparse, sparsity_report
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "parse_pattern",
     "resolve_importance",
     "save_sparse",
+    "select",
     "sparsity_at",
     "sparsity_report",
 ]

@@ -8,6 +8,7 @@ a pass, over ranks.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,14 +91,14 @@ def _masks(
 def _mark_ties(mask: Tensor, values: Tensor, limit: Tensor, most: int) -> int:
     """Set `mask` at the first `most` elements that equal `limit`; returns how many there were to set."""
     equal = values == limit
-    count = int(equal.sum())
+    count = int(equal.count_nonzero())  # sum would widen the mask to int64 first
     if count <= most:
         mask |= equal
         return count
     chosen = equal.flatten() if equal.is_contiguous() else equal.contiguous().flatten()
     left = most
     for part in chosen.split(_SLICE):
-        here = int(part.sum())
+        here = int(part.count_nonzero())
         if here > left:
             part[part.nonzero().flatten()[left:]] = False
         left -= min(left, here)
@@ -107,7 +108,7 @@ def _mark_ties(mask: Tensor, values: Tensor, limit: Tensor, most: int) -> int:
 
 def _ties_ahead(tensors: Iterable[Tensor], threshold: Tensor, group: dist.ProcessGroup) -> list[int]:
     """For each tensor, how many elements equal to the threshold come before this rank's part of it."""
-    counts = [(t.detach().to(threshold.dtype) == threshold.to(t.device)).sum() for t in tensors]
+    counts = [(t.detach().to(threshold.dtype) == threshold.to(t.device)).count_nonzero() for t in tensors]
     mine = torch.stack([c.to(threshold.device) for c in counts])
     parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
     dist.all_gather(parts, mine, group=group)
@@ -126,55 +127,77 @@ def _select(
     """The k-th smallest value, and how many of the elements equal to it are among the k smallest."""
     if iter(tensors) is tensors:
         raise TypeError("tensors can be walked only once; allowed: a list, or an object that makes iterators")
-    workers = torch.get_num_threads()
-    with ThreadPoolExecutor(workers) as pool:
-        top = _count_top(tensors, torch.float32, pool, workers, names)
-        dtype = torch.float32
-        if top is None:
-            top, dtype = _count_top(tensors, torch.float64, pool, workers, names), torch.float64
-        histogram, nans = top
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        threshold, ties, _ = select(_Walk(tensors, pool, names), k, group, names, least)
+    return threshold, ties
+
+
+def select(
+    source: Any, k: int, group: dist.ProcessGroup | None = None, names: Sequence[str] | None = None, least: int = 0,
+) -> tuple[Tensor, int, int]:
+    """Find the k-th smallest key that a source counts; `kth_smallest` says what the arguments and errors are.
+
+    Args:
+        source: has `top() -> (histogram of the keys' top 16 bits, NaNs in each tensor)` and
+            `below(prefix, shift) -> histogram of the 16 bits above shift where those above are prefix`; its `dtype`
+            and `device` are read after `top`.
+
+    Returns:
+        The value; how many of the elements equal to it are among the k smallest; how many equal it in all.
+    """
+    histogram, nans = source.top()
+    _reduce(histogram, group)
+    _refuse_nans(nans, group, names)
+    sums = _running(histogram)
+    total = int(sums[-1])
+    if isinstance(k, bool) or not isinstance(k, int) or not least <= k <= total:
+        raise ValueError(f"Invalid k: {k!r}; allowed: from {least} to {total}, the number of elements")
+    if k == 0:
+        return torch.tensor(-torch.inf, dtype=source.dtype, device=source.device), 0, 0
+    digit, left = _locate(sums, k)
+    prefix = digit - _BINS // 2
+    for shift in range(torch.finfo(source.dtype).bits - 2 * _DIGIT, -1, -_DIGIT):
+        histogram = source.below(prefix, shift)
         _reduce(histogram, group)
-        _refuse_nans(nans, group, names)
-        sums = _running(histogram)
-        total = int(sums[-1])
-        if isinstance(k, bool) or not isinstance(k, int) or not least <= k <= total:
-            raise ValueError(f"Invalid k: {k!r}; allowed: from {least} to {total}, the number of elements")
-        device = histogram.device
-        if k == 0:
-            return torch.tensor(-torch.inf, dtype=dtype, device=device), 0
-        digit, left = _locate(sums, k)
-        prefix = digit - _BINS // 2
-        for shift in range(torch.finfo(dtype).bits - 2 * _DIGIT, -1, -_DIGIT):
-            counters = _Counters(dtype, pool, workers)
-            for tensor in tensors:
-                counters.of(tensor).below(_flat(tensor, dtype), prefix, shift)
-            histogram = counters.histogram(device)
-            _reduce(histogram, group)
-            digit, left = _locate(_running(histogram), left)
-            prefix = prefix << _DIGIT | digit
-    return _float_of(prefix, dtype, device), left
+        digit, left = _locate(_running(histogram), left)
+        prefix = prefix << _DIGIT | digit
+    return _float_of(prefix, source.dtype, source.device), left, int(histogram[digit])
 
 
-def _count_top(
-    tensors: Iterable[Tensor],
-    dtype: torch.dtype,
-    pool: ThreadPoolExecutor,
-    workers: int,
-    names: Sequence[str] | None,
-) -> tuple[Tensor, Tensor] | None:
-    """The histogram of the top digit, and the NaNs in each tensor; None if a tensor is wider than `dtype`."""
-    counters, nans, device = _Counters(dtype, pool, workers), [], None
-    for index, tensor in enumerate(tensors):
-        if tensor.dtype not in _FLOATS:
-            allowed = ", ".join(map(str, _FLOATS))
-            raise TypeError(f"tensor {_name(index, names)} is {tensor.dtype}; allowed: {allowed}")
-        if tensor.dtype is torch.float64 and dtype is not torch.float64:
-            return None
-        device = tensor.device if device is None else device
-        nans.append(counters.of(tensor).top(_flat(tensor, dtype)))
-    if device is None:
-        raise ValueError("no tensors given: there is nothing to choose from")
-    return counters.histogram(device), torch.stack([n.to(device) for n in nans])
+class _Walk:
+    """Tensors as a source for `select`: float32, unless one of them is float64."""
+
+    def __init__(self, tensors: Iterable[Tensor], pool: ThreadPoolExecutor, names: Sequence[str] | None) -> None:
+        self._tensors, self._pool, self._names = tensors, pool, names
+        self.dtype, self.device = torch.float32, None
+
+    def top(self) -> tuple[Tensor, Tensor]:
+        counted = self._top()
+        if counted is None:
+            self.dtype = torch.float64
+            counted = self._top()
+        return counted
+
+    def below(self, prefix: int, shift: int) -> Tensor:
+        counters = _Counters(self.dtype, self._pool)
+        for tensor in self._tensors:
+            counters.of(tensor).below(_flat(tensor, self.dtype), prefix, shift)
+        return counters.histogram(self.device)
+
+    def _top(self) -> tuple[Tensor, Tensor] | None:
+        """None if a tensor is wider than the dtype."""
+        counters, nans = _Counters(self.dtype, self._pool), []
+        for index, tensor in enumerate(self._tensors):
+            if tensor.dtype not in _FLOATS:
+                allowed = ", ".join(map(str, _FLOATS))
+                raise TypeError(f"tensor {_name(index, self._names)} is {tensor.dtype}; allowed: {allowed}")
+            if tensor.dtype is torch.float64 and self.dtype is not torch.float64:
+                return None
+            self.device = tensor.device if self.device is None else self.device
+            nans.append(counters.of(tensor).top(_flat(tensor, self.dtype)))
+        if self.device is None:
+            raise ValueError("no tensors given: there is nothing to choose from")
+        return counters.histogram(self.device), torch.stack([n.to(self.device) for n in nans])
 
 
 def _flat(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -222,15 +245,15 @@ def _float_of(key: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 class _Counters:
     """A counter for each device that tensors lie on, made when first needed."""
 
-    def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor, workers: int) -> None:
-        self._dtype, self._pool, self._workers = dtype, pool, workers
+    def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor) -> None:
+        self._dtype, self._pool = dtype, pool
         self._counters: dict[torch.device, _TorchCounter | _CompiledCounter] = {}
 
     def of(self, tensor: Tensor) -> "_TorchCounter | _CompiledCounter":
         device = tensor.device
         if device not in self._counters:
             if device.type == "cpu" and _compiled() is not None:
-                self._counters[device] = _CompiledCounter(self._dtype, self._pool, self._workers)
+                self._counters[device] = _CompiledCounter(self._dtype, self._pool)
             else:
                 self._counters[device] = _TorchCounter(self._dtype, device)
         return self._counters[device]
@@ -275,12 +298,12 @@ class _CompiledCounter:
     tensor.
     """
 
-    def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor, workers: int) -> None:
+    def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor) -> None:
         self._integer, self._lowest = _INTEGER[dtype], _lowest(dtype)
         self._infinity = int(torch.tensor(torch.inf, dtype=dtype).view(self._integer))
         self._top_shift = torch.finfo(dtype).bits - _DIGIT
         self._pool = pool
-        self._rows = np.zeros((workers, _BINS), np.int64)
+        self._rows = np.zeros((torch.get_num_threads(), _BINS), np.int64)
 
     def top(self, values: Tensor) -> Tensor:
         count = _compiled().count_top

@@ -5,22 +5,19 @@ loop runs over plain slices, which is what vectorizes. Numba writes past autogra
 """
 
 import math
-import threading
-from functools import cache, lru_cache
+from functools import cache
 
-import numba
 import numpy as np
 import torch
-from numba import carray, njit, prange, types
-from numba.extending import intrinsic
+from numba import carray, njit, prange
 from torch import Tensor
 
+from adamw_lab import compiled
+from adamw_lab.compiled import pointer
 from adamw_lab.optim.kernels import Tensors, Terms
 
-CHUNK = 16_384
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
-# Numba's simplest threading layer aborts the process when two threads launch at once.
-_LAUNCH = threading.Lock()
+BLOCK = 256
+"""Elements that are clipped, or spared that, together."""
 
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
@@ -29,14 +26,14 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     for dtype in {p.dtype for p in tensors.params}:
         rows = [i for i, p in enumerate(tensors.params) if p.dtype == dtype]
         clipped += _launch([[column[i] for i in rows] for column in tensors.columns() if column], rows, terms,
-                           _NUMPY[dtype])
+                           compiled.NUMPY[dtype])
     return torch.tensor(clipped) if terms.clip_scale is not None else None
 
 
 def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, real: type) -> int:
     """The step of the tensors of one dtype. Returns the number of elements clipped."""
-    addresses = np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
-    chunks = _chunks(tuple(p.numel() for p in columns[0]))
+    addresses = compiled.addresses(columns)
+    chunks = compiled.chunks(tuple(p.numel() for p in columns[0]))
     kept = (terms.keep_m, terms.keep_v) == (1.0, 1.0)
     spam = not kept or terms.clip_scale is not None and min(terms.clip_scale) < math.inf
     kernel = _kernel(real, len(columns) == 5, spam, terms.prune)
@@ -46,8 +43,8 @@ def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, real: ty
     lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale or [math.inf] * len(terms.step_size)]
     per_tensor = np.array([[column[i] for i in rows] for column in lists], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
-    with _LAUNCH:
-        _use_torch_threads()
+    with compiled.LAUNCH:
+        compiled.use_torch_threads()
         kernel(addresses, chunks, scalars, per_tensor, clipped)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
     return int(clipped.sum())
@@ -58,36 +55,14 @@ def norm(grads: list[Tensor]) -> Tensor:
     total = 0.0
     for dtype in {g.dtype for g in grads}:
         same = [g for g in grads if g.dtype == dtype]
-        addresses = np.array([g.data_ptr() for g in same], dtype=np.int64)
-        chunks = _chunks(tuple(g.numel() for g in same))
+        addresses = compiled.addresses([same])
+        chunks = compiled.chunks(tuple(g.numel() for g in same))
         sums = np.zeros(len(chunks))
-        with _LAUNCH:
-            _use_torch_threads()
-            _norm_kernel(_NUMPY[dtype])(addresses, chunks, sums)
+        with compiled.LAUNCH:
+            compiled.use_torch_threads()
+            _norm_kernel(compiled.NUMPY[dtype])(addresses, chunks, sums)
         total += float(sums.sum())
     return torch.tensor(math.sqrt(total), dtype=torch.float64)
-
-
-@lru_cache(maxsize=64)
-def _chunks(numels: tuple[int, ...]) -> np.ndarray:
-    """Rows (tensor, first element, elements) that cover all tensors."""
-    rows = [(i, start, min(CHUNK, n - start)) for i, n in enumerate(numels) for start in range(0, n, CHUNK)]
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)
-
-
-def _use_torch_threads() -> None:
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-
-
-@intrinsic
-def _pointer(typing_context, address, scalar):
-    """An address, taken as a pointer to the type of `scalar`."""
-    pointer = types.CPointer(scalar)
-
-    def codegen(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
-
-    return pointer(address, scalar), codegen
 
 
 @cache
@@ -99,7 +74,7 @@ def _norm_kernel(real):
     def kernel(addresses, chunks, sums):
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
-            g = carray(_pointer(addresses[row], zero), start + size)[start:]
+            g = carray(pointer(addresses[0, row], zero), start + size)[start:]
             total = 0.0
             for i in range(size):
                 x = np.float64(g[i])
@@ -112,60 +87,72 @@ def _norm_kernel(real):
 @cache
 def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
-    zero = real(0)
+    zero, almost, tiny = real(0), real(0.999), np.finfo(real).tiny
 
-    @njit(parallel=True, cache=True, fastmath={"contract"})
+    @njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})
     def kernel(addresses, chunks, scalars, per_tensor, clipped):
         beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
-            end = start + size
-            p = carray(_pointer(addresses[0, row], zero), end)[start:]
-            g = carray(_pointer(addresses[1, row], zero), end)[start:]
-            m = carray(_pointer(addresses[2, row], zero), end)[start:]
-            v = carray(_pointer(addresses[3, row], zero), end)[start:]
-            if amsgrad:
-                vmax = carray(_pointer(addresses[4, row], zero), end)[start:]
             step_size, bias2_sqrt, scale = per_tensor[0, row], per_tensor[1, row], per_tensor[2, row]
             count = 0
-            for i in range(size):
-                gi = g[i] * factor
-                mi = m[i]
-                vi = v[i]
-                if prune:
-                    dead = (vi == zero) and np.signbit(vi)
+            block = BLOCK if spam else size
+            for begin in range(start, start + size, block):
+                stop = min(begin + block, start + size)
+                p = carray(pointer(addresses[0, row], zero), stop)[begin:]
+                g = carray(pointer(addresses[1, row], zero), stop)[begin:]
+                m = carray(pointer(addresses[2, row], zero), stop)[begin:]
+                v = carray(pointer(addresses[3, row], zero), stop)[begin:]
+                if amsgrad:
+                    vmax = carray(pointer(addresses[4, row], zero), stop)[begin:]
+                clips = False
                 if spam:
-                    mi = mi * keep_m if keep_m != zero else zero
-                    vi = vi * keep_v if keep_v != zero else zero
-                    limit = math.sqrt(vi * scale)
-                    if vi > clip_above:
-                        if gi > limit:
-                            gi = limit
-                            count += 1
-                        elif gi < -limit:
-                            gi = -limit
-                            count += 1
-                mi = beta1 * mi + gain1 * gi
-                vi = beta2 * vi + gain2 * gi * gi
-                pi = decay * p[i]
-                wi = vi
-                if amsgrad:
-                    wi = vmax[i]
+                    # Clipping is rare, and the root of its limit dear: where no square comes near, no root is taken.
+                    near = 0
+                    for i in range(len(p)):
+                        gi = g[i] * factor
+                        vi = v[i] * keep_v if keep_v != zero else zero
+                        near += gi * gi >= vi * scale * almost - tiny
+                    clips = near > 0
+                for i in range(len(p)):
+                    gi = g[i] * factor
+                    mi = m[i]
+                    vi = v[i]
+                    if prune:
+                        dead = (vi == zero) and np.signbit(vi)
                     if spam:
-                        wi = wi * keep_v if keep_v != zero else zero
-                    if vi > wi or vi != vi:
-                        wi = vi
-                pi = pi - step_size * mi / (math.sqrt(wi) / bias2_sqrt + eps)
-                if prune and dead:
-                    pi = zero
-                    mi = zero
-                    vi = -zero
-                    wi = zero
-                p[i] = pi
-                m[i] = mi
-                v[i] = vi
-                if amsgrad:
-                    vmax[i] = wi
+                        mi = mi * keep_m if keep_m != zero else zero
+                        vi = vi * keep_v if keep_v != zero else zero
+                        if clips:
+                            limit = math.sqrt(vi * scale)
+                            if vi > clip_above:
+                                if gi > limit:
+                                    gi = limit
+                                    count += 1
+                                elif gi < -limit:
+                                    gi = -limit
+                                    count += 1
+                    mi = beta1 * mi + gain1 * gi
+                    vi = beta2 * vi + gain2 * gi * gi
+                    pi = decay * p[i]
+                    wi = vi
+                    if amsgrad:
+                        wi = vmax[i]
+                        if spam:
+                            wi = wi * keep_v if keep_v != zero else zero
+                        if vi > wi or vi != vi:
+                            wi = vi
+                    pi = pi - step_size * mi / (math.sqrt(wi) / bias2_sqrt + eps)
+                    if prune and dead:
+                        pi = zero
+                        mi = zero
+                        vi = -zero
+                        wi = zero
+                    p[i] = pi
+                    m[i] = mi
+                    v[i] = vi
+                    if amsgrad:
+                        vmax[i] = wi
             clipped[c] = count
 
     return kernel

@@ -1,0 +1,48 @@
+"""What loops compiled by Numba share: many tensors in one launch, addressed by pointers, on torch's number of threads.
+
+Imported only where Numba is.
+"""
+
+import threading
+from functools import lru_cache
+
+import numba
+import numpy as np
+import torch
+from numba import types
+from numba.extending import intrinsic
+from torch import Tensor
+
+CHUNK = 16_384
+"""Elements that a thread takes at a time: all that a step reads and writes of them stays in its cache."""
+NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+# Numba's simplest threading layer aborts the process when two threads launch at once.
+LAUNCH = threading.Lock()
+
+
+def addresses(columns: list[list[Tensor]]) -> np.ndarray:
+    """Where the tensors of each column begin, int64 [columns, tensors]."""
+    return np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def chunks(numels: tuple[int, ...]) -> np.ndarray:
+    """Rows (tensor, first element, elements) that cover all tensors."""
+    rows = [(i, start, min(CHUNK, n - start)) for i, n in enumerate(numels) for start in range(0, n, CHUNK)]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def use_torch_threads() -> None:
+    """Let the next launch run on as many threads as torch does. To be called with `LAUNCH` held."""
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+
+
+@intrinsic
+def pointer(typing_context, address, scalar):
+    """An address, taken as a pointer to the type of `scalar`."""
+    to = types.CPointer(scalar)
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(to))
+
+    return to(address, scalar), codegen
