@@ -22,7 +22,7 @@ lab := $(python) -m adamw_lab
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup active study test lint lab notebooks data figures clean
+.PHONY: help setup active study test lint lab notebooks data figures bench clean
 
 help:  ## this list
 	@echo "make TARGET [ARGS=...] [VENV=] [PYTHON=python3]"
@@ -50,6 +50,10 @@ data: $(ready)  ## get the data sets that are not there yet [DATA="fashion_mnist
 
 figures: $(ready)  ## redraw figures/ from the numbers in figures/data/
 	@$(lab) figures $(ARGS)
+
+bench: $(ready)  ## measure speed and memory here; the tables go to runs/bench/
+	@$(if $(strip $(VENV)),$(VENV)/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[bench]',:)
+	@$(lab) bench $(ARGS)
 
 clean:  ## remove .venv and caches; runs/ and data/ stay
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist

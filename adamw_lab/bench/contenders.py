@@ -70,9 +70,9 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(part)
 
 
-def prune_every(params: list[Tensor], every: int, end_step: int) -> Running:
-    """AdamWPrune with a mask update at steps 1, 1 + every, ...; 70 % are pruned from `end_step` on."""
-    optimizer = AdamWPrune(params, begin_step=0, end_step=end_step, update_every=every, schedule="linear")
+def prune_every(params: list[Tensor], every: int, end_step: int, begin_step: int = 0) -> Running:
+    """AdamWPrune with a mask update every so many steps from the first, or from `begin_step`, on; at last 70 %."""
+    optimizer = AdamWPrune(params, begin_step=begin_step, end_step=end_step, update_every=every, schedule="linear")
     return Running(optimizer.step, optimizer)
 
 

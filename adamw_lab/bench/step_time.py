@@ -83,12 +83,12 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
         params = make_parameters(shapes, device)
         found: list[dict[str, Any]] = []
         for name in wanted:
-            if name == "adamwprune":
-                found += _prune_rows(params, windows, every, device)
-            else:
-                found.append(_row(name, params, repeats, device))
-            if model in first_steps and (name == "adamwprune" or CONTENDERS[name].lab):
-                found[-1] |= first_step_seconds(name, shapes, device)
+            rows_here = (_prune_rows(params, windows, every, device) if name == "adamwprune" else
+                         [_row(name, params, repeats, device)])
+            for row in rows_here:
+                if model in first_steps and _compiles(row["contender"]):
+                    row |= first_step_seconds(row["contender"], shapes, device)
+            found += rows_here
         count = sum(p.numel() for p in params)
         rows += [{"model": model, "parameters": count, **row} for row in found]
     data = pd.DataFrame(rows).reindex(columns=COLUMNS)
@@ -150,8 +150,8 @@ def _prune_rows(params: list[Tensor], windows: int, every: int, device: str) -> 
     update = _memory(prune_every(params, 1, end_step=3), params, device, before=2)
     timed = {"adamwprune_steady": (steady, after), "adamwprune_update": (updates, update),
              "adamwprune_amortized": (means, update)}
-    return [{"contender": name, "label": PRUNE[name].format(every=every), "note": "", **turns.summary(samples, ADAM), **memory}
-            for name, (samples, memory) in timed.items()]
+    return [{"contender": name, "label": PRUNE[name].format(every=every), "note": "",
+             **turns.summary(samples, ADAM), **memory} for name, (samples, memory) in timed.items()]
 
 
 def _memory(running: Running, params: list[Tensor], device: str, before: int = 0) -> dict[str, Any]:
@@ -203,6 +203,10 @@ def _copy(copies: list[Tensor], params: list[Tensor]) -> None:
     torch._foreach_copy_(copies, params)
 
 
+def _compiles(name: str) -> bool:
+    return name in ("adamwprune_steady", "adamwprune_update") or name in CONTENDERS and CONTENDERS[name].lab
+
+
 def first_step_seconds(name: str, shapes: Shapes, device: str = "cpu") -> dict[str, float]:
     """The first step in a fresh process: without compiled code on disk, then with it.
 
@@ -219,7 +223,9 @@ def first_step_seconds(name: str, shapes: Shapes, device: str = "cpu") -> dict[s
 def _first_step(name: str, shapes: Shapes, device: str, cache: str) -> float:
     os.environ["NUMBA_CACHE_DIR"] = os.environ["TRITON_CACHE_DIR"] = cache  # both read it when imported
     params = make_parameters(shapes, device)
-    running = prune_every(params, 1, end_step=2) if name == "adamwprune" else CONTENDERS[name].make(params)
+    begins = {"adamwprune_steady": 10, "adamwprune_update": 0}
+    running = (prune_every(params, 1, end_step=20, begin_step=begins[name]) if name in begins else
+               CONTENDERS[name].make(params))
     start = perf_counter()
     running.step()
     if device != "cpu":

@@ -137,6 +137,20 @@ def figures(
 
 
 @app.command()
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="step_time, memory, selection.", show_default="all")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the tables go; figures/data records them.")] = Path("runs/bench"),
+) -> None:
+    """Measure speed and memory on this machine, quiet if the numbers are to mean anything, and keep the tables."""
+    from adamw_lab.cli.bench import measure
+
+    for path in measure(names or [], out):
+        typer.echo(path)
+
+
+@app.command()
 def data(
     names: Annotated[list[str], typer.Argument(help="digits, fashion_mnist, cifar10 or cifar100.")],
 ) -> None:

@@ -177,7 +177,7 @@ def record_study(runs: pd.DataFrame, history: pd.DataFrame, path: Path) -> list[
     path.parent.mkdir(parents=True, exist_ok=True)
     sources = [json.loads(Path(run, "provenance.json").read_text(encoding="utf-8")) for run in runs["path"]]
     facts = pd.DataFrame(sources, columns=RECORDED_PROVENANCE)
-    epochs = history.drop(columns=["run"])
+    epochs = history.drop(columns=["run", "resumed_from"])
     written = []
     for suffix, content in (("", pd.concat([runs[RECORDED], facts], axis=1)), ("-epochs", epochs)):
         target = path.with_name(f"{path.name}{suffix}.csv")

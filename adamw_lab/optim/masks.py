@@ -31,6 +31,8 @@ SETTINGS = ("target_sparsity", "begin_step", "end_step", "update_every", "schedu
             "regrow")
 SEES_NAN = {score for name, score in IMPORTANCE.items() if name != "random"}
 """Scores that a NaN among the weights makes NaN; any other must not hide it."""
+MOST_TIES = 1 << 18
+"""Elements at the threshold whose positions are listed: 4 MB of them."""
 PIECE = 1 << 18
 """Elements scored at a time: their temporaries stay in cache, and are no transient worth speaking of."""
 
@@ -236,9 +238,9 @@ class Pool:
 
 
 def _prune_fused(entries: list[Entry], settings: dict[str, Any], count: int) -> bool:
-    """Prune the `count` lowest by compiled loops that hold no scores, and return True; False where those cannot.
+    """Prune the `count` lowest by compiled loops that hold no scores, and return True; False where there are none.
 
-    They cannot rank what shares the threshold's score, of which only some may go, nor what they were not compiled for.
+    Where more share the threshold's score than may go, their positions are listed; for too many of them it is False.
     """
     rows = [_row(entry) for entry in entries]
     if settings["pattern"] is not None or not all(_fusable(e, r) for e, r in zip(entries, rows, strict=True)):
@@ -251,9 +253,10 @@ def _prune_fused(entries: list[Entry], settings: dict[str, Any], count: int) -> 
         return False
     source = FusedScores(settings["importance"], list(zip(*rows, strict=True)), [_corrections(e) for e in entries])
     threshold, ties, equal = select(source, count, names=[str(entry.key) for entry in entries])
-    if ties == equal:
-        source.prune(float(threshold))
-    return ties == equal
+    if equal > MOST_TIES:
+        return False
+    source.prune(float(threshold), ties)
+    return True
 
 
 def _row(entry: Entry) -> list[Tensor]:

@@ -15,6 +15,8 @@ from adamw_lab.optim.spam import AdamWSPAM
 from adamw_lab.suggest import did_you_mean
 
 BASES: dict[str, type[LabOptimizer] | None] = {"adamw": None, "adamwadv": AdamWAdv, "adamwspam": AdamWSPAM}
+UPDATE = {"target_sparsity": max, "newly_pruned": int.__add__, "revived": int.__add__}
+"""What a mask update tells in `telemetry()`, and how those of several pools make one."""
 _COMMON = ("params", "lr", "betas", "eps", "weight_decay", "total_steps", "min_lr", "maximize", "kernel")
 
 
@@ -119,12 +121,15 @@ class AdamWPrune(LabOptimizer):
         check_pruning(group)
 
     def _finish_step(self) -> None:
+        for name in UPDATE:
+            self._last.pop(name, None)
         for i, pool in enumerate(pools(self)):
             wait = self._calls_to_update.get(i, 0) - 1
             on_host = all(group["group_step"].device.type == "cpu" for group in pool.groups)
             if wait <= 0 or on_host:  # elsewhere reading the step would wait for the device
                 wait, done = pool.update_if_due(self._updated.get(i))
-                self._last.update(done)
+                for name, number in done.items():
+                    self._last[name] = UPDATE[name](self._last.get(name, 0), number)
                 self._updated[i] = pool.step()
             self._calls_to_update[i] = wait
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adamw_lab.pruning import SCOPES, check_schedule, parse_pattern, resolve_importance
+from adamw_lab.pruning import SCOPES, SHARES, check_schedule, default_step, parse_pattern, resolve_importance
 from adamw_lab.suggest import did_you_mean
 
 
@@ -47,12 +47,12 @@ def _resolve_target(group: dict[str, Any]) -> None:
 
 def _resolve_steps(group: dict[str, Any]) -> None:
     total = group["total_steps"]
-    for name, share in (("begin_step", 0.1), ("end_step", 0.75)):
+    for name, share in SHARES.items():
         if group[name] is None:
             if total is None:
                 raise ValueError(f"{name} is not given; allowed: a step number, or total_steps, of which it is then "
                                  f"{share:.0%}")
-            group[name] = max(1, round(share * total))
+            group[name] = default_step(name, total)
         if not isinstance(group[name], int) or isinstance(group[name], bool):
             raise ValueError(f"Invalid {name} value: {group[name]!r}; allowed: a whole number of at least 0")
 

@@ -3,21 +3,24 @@ optimizers.
 """
 
 from adamw_lab.pruning.allocation import SCOPES, allocate, nm_mask, parse_pattern
-from adamw_lab.pruning.pruners import MagnitudePruner, MovementPruner, RandomPruner
-from adamw_lab.pruning.schedules import SCHEDULES, check_schedule, sparsity_at
+from adamw_lab.pruning.pruners import PRUNERS, MagnitudePruner, MovementPruner, RandomPruner
+from adamw_lab.pruning.schedules import SCHEDULES, SHARES, check_schedule, default_step, sparsity_at
 from adamw_lab.pruning.scores import IMPORTANCE, resolve_importance
 from adamw_lab.pruning.selection import kth_smallest, lowest_masks, select
 from adamw_lab.pruning.sparse import finalize, load_sparse, save_sparse, sparsity_report
 
 __all__ = [
     "IMPORTANCE",
+    "PRUNERS",
     "SCHEDULES",
     "SCOPES",
+    "SHARES",
     "MagnitudePruner",
     "MovementPruner",
     "RandomPruner",
     "allocate",
     "check_schedule",
+    "default_step",
     "finalize",
     "kth_smallest",
     "load_sparse",

@@ -57,11 +57,38 @@ class FusedScores:
         """The histogram of the 16 bits above `shift` of those keys whose bits above them are `prefix`."""
         return self._count(prefix, shift, False)[0]
 
-    def prune(self, limit: float) -> None:
-        """Zero every weight that scores at most `limit`, with its moments, and mark it."""
-        kernel = _prune_kernel(self._real, self._kind, len(self.columns) == 4)
-        self._launch(kernel, self._real(limit))
+    def prune(self, limit: float, ties: int) -> None:
+        """Zero every weight that scores below `limit`, and the first `ties` that score just that; mark them all.
+
+        First comes what is in an earlier tensor, then what is at an earlier row-major index.
+        """
+        equal = np.zeros(len(self._chunks), np.int64)
+        self._launch(_prune_kernel(self._real, self._kind, len(self.columns) == 4), self._real(limit), equal)
+        rows, offsets = self._positions(limit, equal)
+        for row in np.unique(rows):
+            taken = self._first(int(row), offsets[rows == row], ties)
+            ties -= len(taken)
+            for column, mark in zip(self.columns, (0.0, 0.0, -0.0, 0.0), strict=False):
+                flat = column[row].detach().as_strided((column[row].numel(),), (1,))
+                flat[torch.from_numpy(taken)] = mark
         torch.autograd.graph.increment_version([t for column in self.columns for t in column])
+
+    def _positions(self, limit: float, equal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The tensor of each element that scores `limit` and is still there, and how far it lies from its start."""
+        where = np.flatnonzero(equal)
+        found = np.empty((2, equal.sum()), np.int64)
+        kernel = _find_kernel(self._real, self._kind)
+        kernel(self._addresses, self._chunks[where], self._corrections, self._real(EPS), self._real(limit), found)
+        return found[0], found[1]
+
+    def _first(self, row: int, offsets: np.ndarray, most: int) -> np.ndarray:
+        """Those of the offsets whose row-major index is lowest, at most so many."""
+        tensor, left, index = self.columns[0][row], offsets.copy(), np.zeros_like(offsets)
+        dims = [d for d in range(tensor.ndim) if tensor.shape[d] > 1]
+        for d in sorted(dims, key=tensor.stride, reverse=True):
+            place, left = np.divmod(left, tensor.stride(d))
+            index += place * math.prod(tensor.shape[d + 1 :])
+        return offsets[np.argsort(index)][:most]
 
     def _count(self, prefix: int, shift: int, first: bool) -> tuple[Tensor, np.ndarray]:
         threads = torch.get_num_threads()
@@ -150,7 +177,7 @@ def _prune_kernel(real, kind: int, amsgrad: bool):
     zero = real(0)
 
     @njit(parallel=True, cache=True, error_model="numpy")
-    def kernel(addresses, chunks, corrections, eps, limit):
+    def kernel(addresses, chunks, corrections, eps, limit, equal):
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
             by_m, by_v = corrections[row]
@@ -160,14 +187,41 @@ def _prune_kernel(real, kind: int, amsgrad: bool):
             v = carray(pointer(addresses[2, row], zero), stop)[start:]
             if amsgrad:
                 vmax = carray(pointer(addresses[3, row], zero), stop)[start:]
+            count = 0
             for i in range(size):
                 wi, mi, vi = w[i], m[i], v[i]
                 dead = (vi == zero) and np.signbit(vi)
-                gone = dead or _score(kind, wi, mi, vi, by_m, by_v, eps) <= limit
+                s = _score(kind, wi, mi, vi, by_m, by_v, eps)
+                gone = dead or s < limit
+                count += (not dead) & (s == limit)
                 w[i] = zero if gone else wi
                 m[i] = zero if gone else mi
                 v[i] = -zero if gone else vi
                 if amsgrad:
                     vmax[i] = zero if gone else vmax[i]
+            equal[c] = count
+
+    return kernel
+
+
+@cache
+def _find_kernel(real, kind: int):
+    zero = real(0)
+
+    @njit(cache=True, error_model="numpy")
+    def kernel(addresses, chunks, corrections, eps, limit, found):
+        n = 0
+        for c in range(len(chunks)):
+            row, start, size = chunks[c]
+            by_m, by_v = corrections[row]
+            w = carray(pointer(addresses[0, row], zero), start + size)
+            m = carray(pointer(addresses[1, row], zero), start + size)
+            v = carray(pointer(addresses[2, row], zero), start + size)
+            for i in range(start, start + size):
+                dead = (v[i] == zero) and np.signbit(v[i])
+                if not dead and _score(kind, w[i], m[i], v[i], by_m, by_v, eps) == limit:
+                    found[0, n] = row
+                    found[1, n] = i
+                    n += 1
 
     return kernel

@@ -73,16 +73,23 @@ class Pruner(ABC):
             if hasattr(p, "placements"):
                 raise ValueError(f"parameter {key!r} is sharded; allowed: parameters that every rank holds whole")
         self._state = {name: self._new_state(p) for name, p in self._weights.items()}
+        self._last: dict[str, float] = {}
         self._hooks = [optimizer.register_step_post_hook(self._after_step)]
 
     def sparsity(self) -> float:
         """The pruned fraction of the covered weights."""
-        pruned = sum(int(state["mask"].sum()) for state in self._state.values())
+        pruned = sum(int(state["mask"].count_nonzero()) for state in self._state.values())
         return pruned / sum(p.numel() for p in self._weights.values())
 
     def masks(self) -> dict[str | int, Tensor]:
         """Copies of the masks, True where pruned, by the parameter's name, or its index where it has none."""
         return {name: state["mask"].clone() for name, state in self._state.items()}
+
+    def telemetry(self) -> dict[str, float]:
+        """Of the last step, if it updated the masks: `target_sparsity`, and how many weights are `newly_pruned` and
+        `revived`.
+        """
+        return dict(self._last)
 
     def state_bytes(self) -> int:
         """Bytes that this pruner keeps between steps, beside the optimizer's own."""
@@ -123,6 +130,7 @@ class Pruner(ABC):
         if _skipped(optimizer):
             return
         self.step += 1
+        self._last = {}
         on_the_way = self.begin_step <= self.step < self.end_step
         if self.step == self.end_step or on_the_way and (self.step - self.begin_step) % self.update_every == 0:
             self._update()
@@ -144,7 +152,11 @@ class Pruner(ABC):
         for part, count in zip(parts, [counts] if self.scope == "global" else counts, strict=True):
             masks = lowest_masks(_Scores(self._scores, part), count, names=[str(name) for name in part])
             chosen |= zip(part, masks, strict=True)
+        self._last = {"target_sparsity": sparsity, "newly_pruned": 0, "revived": 0}
         for name, mask in chosen.items():
+            old = self._state[name]["mask"]
+            self._last["newly_pruned"] += int((mask & ~old).count_nonzero())
+            self._last["revived"] += int((old & ~mask).count_nonzero())
             self._set_mask(mask, self._weights[name], self._state[name])
 
     def _set_mask(self, mask: Tensor, p: Tensor, state: dict[str, Tensor]) -> None:
@@ -247,3 +259,11 @@ def keyed_parameters(optimizer: Optimizer) -> Iterator[tuple[str | int, Tensor, 
         index += len(group["params"])
         for name, p in zip(names, group["params"], strict=True):
             yield name, p, group
+
+
+PRUNERS: dict[str, type[Pruner]] = {
+    "magnitude": MagnitudePruner,
+    "movement": MovementPruner,
+    "random": RandomPruner,
+}
+"""name -> baseline."""

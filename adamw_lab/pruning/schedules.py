@@ -58,3 +58,12 @@ def sparsity_at(step: int, *, begin_step: int, end_step: int, target: float, sch
     if step <= begin_step:
         return 0.0
     return target * SCHEDULES[schedule]((step - begin_step) / (end_step - begin_step))
+
+
+SHARES = {"begin_step": 0.1, "end_step": 0.75}
+"""Where in a run pruning begins and reaches its target, as shares of the run's steps, unless told otherwise."""
+
+
+def default_step(name: str, total_steps: int) -> int:
+    """`begin_step` or `end_step` of a run of so many steps."""
+    return max(1, round(SHARES[name] * total_steps))

@@ -2,17 +2,20 @@
 
 import json
 import re
+import shutil
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from adamw_lab.data import DATASETS
 from adamw_lab.models import MODELS
 from adamw_lab.optim.registry import OPTIMIZERS, check_options
 from adamw_lab.suggest import did_you_mean
+from adamw_lab.training.assembly import check_pruner
 from adamw_lab.training.hardware import resolve_device, resolve_precision
 
+COMPILERS = ("g++", "clang++", "c++")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -39,6 +42,11 @@ class TrainConfig(BaseModel):
         label_smoothing: of the training loss, in [0, 1).
         split_seed: of the split into train, validation and test.
         data_root: folder of the data; None (default): the data set's usual places.
+        pruner: {"name": "magnitude", "movement" or "random", and options of that class in `adamw_lab.pruning`}: prune
+            by a baseline, whatever the optimizer but adamwprune; None (default): do not. `begin_step` and `end_step`
+            are a tenth and three quarters of the run unless given.
+        compile: let torch compile the forward and backward pass (default False); takes a C++ compiler on a CPU.
+        telemetry_every: steps between looks at every layer (default 50); 0: none.
         threads: CPU threads that torch computes with; None (default): as many as it has now.
 
     Raises:
@@ -64,6 +72,9 @@ class TrainConfig(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     split_seed: int = Field(0, ge=0, lt=2**32)
     data_root: str | None = None
+    pruner: dict[str, Any] | None = None
+    compile: bool = False
+    telemetry_every: int = Field(50, ge=0)
     threads: int | None = Field(None, ge=1)
 
     @model_validator(mode="before")
@@ -100,14 +111,22 @@ class TrainConfig(BaseModel):
             raise ValueError(f"device {name!r} is malformed; allowed: a name, or name:index as in 'cuda:0'")
         return name
 
-    @field_validator("optimizer_options")
+    @field_validator("optimizer_options", "pruner")
     @classmethod
-    def _recordable(cls, options: dict[str, Any]) -> dict[str, Any]:
+    def _recordable(cls, options: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
         try:
             return json.loads(json.dumps(options, allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"optimizer_options {options!r} cannot be recorded ({error}); allowed: finite "
+            raise ValueError(f"{info.field_name} {options!r} cannot be recorded ({error}); allowed: finite "
                              "numbers, strings, booleans, None, and lists of these") from error
+
+    @field_validator("compile")
+    @classmethod
+    def _compilable(cls, wanted: bool) -> bool:
+        if wanted and not any(map(shutil.which, COMPILERS)):
+            raise ValueError(f"compile True needs a C++ compiler, one of {', '.join(COMPILERS)}, and none is "
+                             "installed; allowed: False")
+        return wanted
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
@@ -120,6 +139,8 @@ class TrainConfig(BaseModel):
             raise ValueError(f"min_lr={options['min_lr']!r} contradicts schedule 'constant'; "
                              "allowed: schedule='cosine', or no min_lr")
         check_options(self.optimizer, options)
+        if self.pruner is not None:
+            check_pruner(self.pruner, self.optimizer)
         return self
 
     def resolved(self) -> "TrainConfig":

@@ -1,172 +1,160 @@
-"""`fit`: one training run, from a config to recorded metrics."""
+"""`fit`: one training run, from a config to recorded metrics, through any interruption."""
 
+import json
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from adamw_lab.data import load_data, make_batches
-from adamw_lab.models import build_model, parameter_count
-from adamw_lab.optim import OPTIMIZERS, AdamWPrune, build_optimizer
+from adamw_lab.training.checkpoint import load_checkpoint
 from adamw_lab.training.config import TrainConfig
 from adamw_lab.training.hardware import reproducible
-from adamw_lab.training.metrics import Meter, evaluate, forward
-from adamw_lab.training.records import HISTORY, RunResult, claim_run, open_run, write_run
+from adamw_lab.training.interrupts import Interrupts, StopTraining
+from adamw_lab.training.metrics import evaluate, forward
+from adamw_lab.training.records import RunResult, claim_run, open_run, write_run
+from adamw_lab.training.run import Run
+from adamw_lab.training.saving import Saver
 
 
-def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool = True) -> RunResult:
+@dataclass(frozen=True)
+class Progress:
+    """What `control` sees after a step: epochs from 1, steps taken, all steps of the run, the batch's loss (0-d)."""
+
+    epoch: int
+    step: int
+    total_steps: int
+    loss: Tensor
+
+
+Control = Callable[[Progress], None]
+
+
+def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool = True, *,
+        checkpoint_minutes: float = 10.0, control: Control | None = None) -> RunResult:
     """Train a model and measure it: on train and validation after every epoch, on test once at the end.
 
-    The same config on the same machine gives the same bits, `seconds` apart. Initialization and images of
-    every batch depend on the seed, never on the optimizer: runs of different optimizers are paired. A run
-    whose loss is no longer finite ends there, with status "diverged", the epochs before in its history, and
-    no test metrics.
+    The same config on the same machine gives the same bits, `seconds` apart, also if the run was killed in between
+    and taken up again. Initialization and images of every batch depend on the seed, never on the optimizer: runs of
+    different optimizers are paired. A run whose loss or weights are no longer finite ends there, with status
+    "diverged", the epochs before in its history, and no test metrics.
 
     Args:
         config: the run.
-        run_dir: where config.json, history.parquet, summary.json and model.safetensors go; None (default):
-            nowhere. A run of the same resolved config that has ended there is returned, not run again.
+        run_dir: where config.json, history.parquet, telemetry.parquet, layers.parquet, summary.json and
+            model.safetensors go, and checkpoints while it trains; None (default): nowhere. A run of the same resolved
+            config that has ended there is returned, one that was interrupted goes on from its last checkpoint.
         progress: show a progress bar (default).
+        checkpoint_minutes: time between checkpoints within an epoch (default 10); there is one after every epoch.
+        control: called after every step with its `Progress`; may wait, and may raise StopTraining.
 
     Raises:
         ValueError: what the config asks for is not there (images, device, precision), an optimizer's option
             is out of range, or `run_dir` holds a run of another config.
-        OSError: `run_dir` cannot be written.
+        OSError: `run_dir` cannot be written; the last good checkpoint stays.
+        KeyboardInterrupt, SystemExit, StopTraining: the run was stopped by SIGINT, SIGTERM or `control`, after a
+            checkpoint.
     """
+    if not checkpoint_minutes > 0:
+        raise ValueError(f"Invalid checkpoint_minutes: {checkpoint_minutes!r}; allowed: a number above 0")
     config = config.resolved()
     run_dir = None if run_dir is None else Path(run_dir)
     ended = None if run_dir is None else open_run(run_dir, config)
     if ended is not None:
         return ended
     with reproducible(config.seed, config.device, config.threads):
-        run = _Run(config)
+        run = Run(config)
+        saver = Saver(run_dir, json.dumps(config.model_dump(mode="json")), 60 * checkpoint_minutes)
         if run_dir is not None:
             claim_run(run_dir, config)
+            saved = load_checkpoint(saver.folder, saver.config, config.device)
+            if saved is not None:
+                run.load_state_dict(saved)
         title = f"{config.model} {config.optimizer} seed {config.seed}"
-        with tqdm(total=run.total_steps, desc=title, unit="step", disable=not progress) as bar:
-            result = run.to_the_end(bar)
+        with tqdm(total=run.total_steps, initial=run.step, desc=title, unit="step", disable=not progress) as bar:
+            result = _Loop(run, saver, bar, control).to_the_end()
     if run_dir is not None:
         write_run(run_dir, result, run.model_arguments)
+        saver.remove()
     return result
 
 
-class _Run:
-    """A run in progress: all that changes while it trains, and the parts it is made of."""
+class _Loop:
+    """Takes a run from where it is to its end."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        data = load_data(config.dataset, train_size=config.train_size, image_size=config.image_size,
-                         split_seed=config.split_seed, root=config.data_root)
-        self.model_arguments = dict(
-            channels=data.channels, classes=len(data.classes), image_size=data.image_size)
-        layout = torch.channels_last if config.precision == "bfloat16" else torch.contiguous_format
-        self.model = build_model(config.model, seed=config.seed, **self.model_arguments)
-        self.model.to(config.device, memory_format=layout)
-        _check_batch_norm(self.model, config, len(data.train))
-        self.batches = {
-            split: make_batches(data, split, config.batch_size, device=config.device, seed=config.seed,
-                                memory_format=layout)
-            for split in ("train", "validation", "test")}
-        self.total_steps = config.epochs * len(self.batches["train"])
-        self.optimizer, self.scheduler = _optimizer(self.model, config, self.total_steps)
-        self.step, self.seconds = 0, 0.0
-        self.lr: float | Tensor = config.lr
-        self.history: list[dict[str, float]] = []
+    def __init__(self, run: Run, saver: Saver, bar: tqdm, control: Control | None) -> None:
+        self.run, self.saver, self.bar, self.control = run, saver, bar, control
+        self.config = run.config
 
-    def to_the_end(self, bar: tqdm) -> RunResult:
-        trained = all(self.epoch(k, bar) for k in range(self.config.epochs))
-        test = evaluate(self.model, self.batches["test"], self.config) if trained else None
+    def to_the_end(self) -> RunResult:
+        run = self.run
+        with Interrupts() as self.interrupts:
+            while not run.diverged and run.epoch < self.config.epochs:
+                self._epoch()
+            test = None if run.diverged else self._evaluate("test")
         if test is not None and not math.isfinite(test[0]):
-            test = None
-        history = pd.DataFrame(self.history, columns=list(HISTORY)).astype(HISTORY)
-        return RunResult(history, self._summary(test), self.model.eval())
+            run.diverged, test = True, None
+        return run.result(test)
 
-    def epoch(self, k: int, bar: tqdm) -> bool:
-        """Train for epoch k (from 0), measure and add a row to the history; False if the run diverged."""
-        start = time.perf_counter()
-        train = self._train(k, bar)
-        self.seconds += time.perf_counter() - start
-        if not math.isfinite(train[0]):
-            return False
-        validation = evaluate(self.model, self.batches["validation"], self.config)
-        if not math.isfinite(validation[0]):
-            return False
-        self.history.append(dict(
-            epoch=k + 1, step=self.step, lr=float(self.lr), train_loss=train[0], train_accuracy=train[1],
-            validation_loss=validation[0], validation_accuracy=validation[1], sparsity=self._sparsity(),
-            seconds=self.seconds))
-        bar.set_postfix(loss=f"{train[0]:.3f}", validation=f"{validation[1]:.1%}")
-        return True
+    def _epoch(self) -> None:
+        """Finish the epoch that the run is in, measure, and add a row to the history."""
+        run = self.run
+        self._train()
+        train = run.meter.read()
+        if math.isfinite(train[0]) and run.weights_finite():
+            validation = self._evaluate("validation")
+            if math.isfinite(validation[0]):
+                run.end_epoch(train, validation)
+                self.saver.beat(run, validation)
+                self.saver.save(run)
+                self.bar.set_postfix(loss=f"{train[0]:.3f}", validation=f"{validation[1]:.1%}")
+                return
+        run.diverged = True
 
-    def _train(self, k: int, bar: tqdm) -> tuple[float, float]:
-        """(mean loss, accuracy) of the epoch's batches as they were met; a loss not finite stays so."""
-        self.model.train()
-        meter = Meter(self.config.device)
+    def _train(self) -> None:
+        run = self.run
+        run.model.train()
+        start, before = time.perf_counter(), run.seconds
         # On an accelerator reading a loss would wait for it at every step; there the mean tells, at the end.
         watch = torch.device(self.config.device).type == "cpu"
-        for images, labels in self.batches["train"].epoch(k):
-            loss, logits = self._train_step(images, labels)
-            meter.add(loss, logits, labels)
-            bar.update()
+        for inputs, targets in run.batches["train"].epoch(run.epoch, start=run.batch):
+            loss = self._step(inputs, targets)
+            run.seconds = before + time.perf_counter() - start
+            self.bar.update()
             if watch and not math.isfinite(loss.item()):
                 break
-        return meter.read()
+            self._between_steps(loss)
 
-    def _train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        self.optimizer.zero_grad()
-        logits = forward(self.model, images, self.config)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        run = self.run
+        run.optimizer.zero_grad()
+        with run.telemetry.watching_units(run.step + 1):
+            outputs = forward(run.forward_model, inputs, self.config)
+        loss = run.task.loss(outputs, targets, self.config.label_smoothing)
         loss.backward()
-        self.optimizer.step()
-        self.step += 1
-        group = self.optimizer.param_groups[0]
-        self.lr = group.get("scheduled_lr", group["lr"])
-        if self.scheduler is not None:
-            self.scheduler.step()
-        return loss.detach(), logits.detach()
+        with run.telemetry.step(run.step + 1, run.epoch + 1) as row:
+            run.optimizer.step()
+        row |= {"loss": loss.detach(), "lr": run.lr()}
+        run.meter.add(loss, outputs.detach(), targets)
+        run.advance()
+        return loss.detach()
 
-    def _sparsity(self) -> float:
-        return self.optimizer.sparsity() if isinstance(self.optimizer, AdamWPrune) else 0.0
+    def _between_steps(self, loss: Tensor) -> None:
+        run = self.run
+        self.saver.beat(run)
+        try:
+            if self.control is not None:
+                self.control(Progress(run.epoch + 1, run.step, run.total_steps, loss))
+            self.interrupts.check()
+        except (StopTraining, KeyboardInterrupt, SystemExit):
+            self.saver.save(run)
+            raise
+        if self.saver.due():
+            self.saver.save(run)
 
-    def _summary(self, test: tuple[float, float] | None) -> dict[str, Any]:
-        """`test`: (loss, accuracy), or None for a run that diverged."""
-        status = "diverged" if test is None else "finished"
-        test_loss, test_accuracy = test or (None, None)
-        last = self.history[-1] if self.history else {}
-        kept = ("validation_accuracy", "validation_loss", "train_loss", "sparsity")
-        named = ("optimizer", "model", "dataset", "seed", "device", "precision")
-        return {
-            "status": status, **{name: last.get(name) for name in kept}, "test_accuracy": test_accuracy,
-            "test_loss": test_loss, "steps": self.step, "epochs": len(self.history), "seconds": self.seconds,
-            "parameters": parameter_count(self.model), **{name: getattr(self.config, name) for name in named},
-            "config": self.config.model_dump(mode="json")}
-
-
-def _optimizer(model: nn.Module, config: TrainConfig,
-               total_steps: int) -> tuple[Optimizer, LRScheduler | None]:
-    """The optimizer, and a scheduler for torch's own, which do not anneal by themselves."""
-    options = {**config.optimizer_options, "weight_decay": config.weight_decay}
-    lab = OPTIMIZERS[config.optimizer].lab
-    if lab and config.schedule == "constant":
-        options["min_lr"] = config.lr
-    optimizer = build_optimizer(config.optimizer, model, lr=config.lr, total_steps=total_steps, **options)
-    if isinstance(optimizer, AdamWPrune) and not any(group["prunable"] for group in optimizer.param_groups):
-        raise ValueError(f"optimizer {config.optimizer!r} finds nothing to prune in {config.model!r}; "
-                         "allowed: a model with weights of two or more dimensions outside norms and embeddings")
-    scheduled = config.schedule == "cosine" and not lab
-    return optimizer, CosineAnnealingLR(optimizer, T_max=total_steps) if scheduled else None
-
-
-def _check_batch_norm(model: nn.Module, config: TrainConfig, train_images: int) -> None:
-    smallest = min(config.batch_size, train_images)
-    if smallest < 2 and any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules()):
-        raise ValueError(f"batch_size {config.batch_size} with {train_images} training images: model "
-                         f"{config.model!r} normalizes over the batch; allowed: at least 2 images a batch")
+    def _evaluate(self, split: str) -> tuple[float, float]:
+        return evaluate(self.run.forward_model, self.run.batches[split], self.run.task, self.config)

@@ -18,9 +18,11 @@ from adamw_lab.training.config import TrainConfig
 
 HISTORY = {
     "epoch": "int64", "step": "int64", "lr": "float64", "train_loss": "float64", "train_accuracy": "float64",
-    "validation_loss": "float64", "validation_accuracy": "float64", "sparsity": "float64",
-    "seconds": "float64"}
+    "validation_loss": "float64", "validation_accuracy": "float64", "target_sparsity": "float64",
+    "sparsity": "float64", "mask_changes": "int64", "revived": "int64", "seconds": "float64", "resumed_from": "str"}
 """Columns of the history and their types."""
+
+TABLES = ("history", "telemetry", "layers")
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,20 @@ class RunResult:
         history: a row an epoch, with the columns of `HISTORY`. Losses are mean cross-entropies in nats (the
             training loss with label smoothing), accuracies and sparsity fractions in [0, 1]. Training metrics
             are means over the epoch, `lr` is that of its last step; `step` and `seconds` (wall time of the
-            training alone) count from the start.
+            training alone) count from the start; `mask_changes` and `revived` are weights; `resumed_from` names the
+            steps at which this epoch was taken up again, and is empty where it was not interrupted.
         summary: status ("finished" or "diverged"), the last row's metrics, those on the test set (None if
             diverged), and the resolved config.
         model: the trained model, in evaluation mode.
+        telemetry: a row a step; see `telemetry.STEPS`.
+        layers: a row a layer every so many steps; see `telemetry.LAYERS`.
     """
 
     history: pd.DataFrame
     summary: dict[str, Any]
     model: nn.Module
+    telemetry: pd.DataFrame
+    layers: pd.DataFrame
 
 
 def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
@@ -69,11 +76,13 @@ def claim_run(run_dir: Path, config: TrainConfig) -> None:
 
 
 def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int]) -> None:
-    """Write model.safetensors, history.parquet and, last, summary.json: where that is, the run has ended."""
+    """Write model.safetensors, the tables and, last, summary.json: where that is, the run has ended."""
     weights = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
     metadata = {name: str(value) for name, value in model_arguments.items()}
     write_atomically(run_dir / "model.safetensors", lambda path: save_file(weights, path, metadata))
-    write_atomically(run_dir / "history.parquet", lambda path: result.history.to_parquet(path, index=False))
+    for name in TABLES:
+        table = getattr(result, name)
+        write_atomically(run_dir / f"{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))
     _write_json(run_dir / "summary.json", result.summary)
 
 
@@ -105,8 +114,8 @@ def _read_run(run_dir: Path, config: TrainConfig) -> RunResult:
     weights = run_dir / "model.safetensors"
     model = build_model(config.model, **read_model_arguments(weights)).to(config.device)
     load_model(model, weights, device=config.device)
-    history = pd.read_parquet(run_dir / "history.parquet")
-    return RunResult(history, _read_json(run_dir / "summary.json"), model.eval())
+    history, *events = (pd.read_parquet(run_dir / f"{name}.parquet") for name in TABLES)
+    return RunResult(history, _read_json(run_dir / "summary.json"), model.eval(), *events)
 
 
 def _refuse_other_config(run_dir: Path, there: dict[str, Any], given: dict[str, Any]) -> None:

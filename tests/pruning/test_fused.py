@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adamw_lab.optim import AdamWPrune
+from adamw_lab.optim import AdamWPrune, masks
 from adamw_lab.pruning import IMPORTANCE, kth_smallest, select
 from adamw_lab.pruning.fused import SCORES, FusedScores
 
@@ -71,7 +71,7 @@ def test_what_scores_at_most_the_limit_is_zeroed_and_marked(amsgrad):
     scores, before = expected("fisher", rows[:3]), [[t.clone() for t in column] for column in rows]
     limit = float(kth_smallest(scores, 12_000))
     version = rows[0][0]._version
-    FusedScores("fisher", rows, CORRECTIONS).prune(limit)
+    FusedScores("fisher", rows, CORRECTIONS).prune(limit, 1)
     assert rows[0][0]._version > version
     for column, old, mark in zip(rows, before, (0.0, 0.0, -0.0, 0.0), strict=False):
         for now, then, score in zip(column, old, scores, strict=True):
@@ -90,7 +90,7 @@ def test_a_nan_is_refused_by_the_parameters_name():
 @pytest.mark.parametrize("importance", [*SCORES, "movement_to_zero", "random"])
 @pytest.mark.parametrize("base", ["adamw", "adamwadv"])
 def test_both_kernels_prune_the_same_weights(importance, base):
-    masks = []
+    found = []
     for kernel in ("eager", "cpu"):
         generator = torch.Generator().manual_seed(1)
         params = [torch.nn.Parameter(torch.randn(s, generator=generator, dtype=torch.float64)) for s in SHAPES]
@@ -101,14 +101,28 @@ def test_both_kernels_prune_the_same_weights(importance, base):
             for p in params:
                 p.grad = torch.randn(p.shape, generator=generator, dtype=torch.float64)
             optimizer.step()
-        masks.append(torch.cat([m.flatten() for m in optimizer.masks().values()]))
-        assert int(masks[-1].sum()) == round(0.6 * sum(p.numel() for p in params))
-    assert torch.equal(*masks)
+        found.append(torch.cat([m.flatten() for m in optimizer.masks().values()]))
+        assert int(found[-1].sum()) == round(0.6 * sum(p.numel() for p in params))
+    assert torch.equal(*found)
 
 
-def test_ties_at_the_threshold_are_pruned_to_the_exact_count():
-    p = torch.nn.Parameter(torch.ones(100, 10))
-    optimizer = AdamWPrune([p], importance="magnitude", target_sparsity=0.5, begin_step=1, end_step=1, kernel="cpu")
-    p.grad = torch.ones_like(p)
-    optimizer.step()
-    assert optimizer.sparsity() == 0.5
+@pytest.mark.parametrize("most", [0, 10**6])
+@given(values=st.lists(st.integers(-3, 3), min_size=72, max_size=72), part=st.floats(0, 0.99))
+def test_ties_go_by_tensor_and_row_major_index(values, part, most):
+    """The same weights, with ties in every tensor and layout, by the listing of positions and by whole masks."""
+    numbers = torch.tensor(values, dtype=torch.float32)
+    shapes = [((4, 2, 3, 2), torch.channels_last), ((8, 3), torch.contiguous_format)]
+    params = [torch.nn.Parameter(t.view(shape).clone(memory_format=layout))
+              for t, (shape, layout) in zip(numbers.split([48, 24]), shapes, strict=True)]
+    optimizer = AdamWPrune(params, lr=0.0, importance="magnitude", target_sparsity=part, begin_step=1, end_step=1,
+                           kernel="cpu")
+    for p in params:
+        p.grad = torch.ones_like(p)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masks, "MOST_TIES", most)
+        optimizer.step()
+    count = round(part * 72)
+    order = numbers.abs().sort(stable=True).indices[:count]
+    wanted = torch.zeros(72, dtype=torch.bool)
+    wanted[order] = True
+    assert torch.equal(torch.cat([m.flatten() for m in optimizer.masks().values()]), wanted)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from adamw_lab.data import load_data, make_batches
 from adamw_lab.models import build_model
 from adamw_lab.optim import OPTIMIZERS, parameter_groups
-from adamw_lab.training import HISTORY, TrainConfig, fit, hardware, loop, records
+from adamw_lab.training import HISTORY, TrainConfig, fit, hardware, loop, records, run
 
 SMALL = dict(model="mlp", dataset="digits", train_size=200, epochs=2, batch_size=64, device="cpu",
              precision="float32", threads=1)
@@ -90,18 +90,17 @@ def test_another_seed_another_run():
 def test_initialization_and_batches_do_not_depend_on_the_optimizer(monkeypatch):
     seen = []
 
-    class Recorded(loop._Run):
+    class Recorded(loop.Run):
         def __init__(self, config):
             super().__init__(config)
             self.start = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.met = []
             seen.append(self)
 
-        def _train_step(self, images, labels):
-            self.met.append((images.clone(), labels.clone()))
-            return super()._train_step(images, labels)
-
-    monkeypatch.setattr(loop, "_Run", Recorded)
+    step = loop._Loop._step
+    monkeypatch.setattr(loop, "Run", Recorded)
+    monkeypatch.setattr(loop._Loop, "_step", lambda self, images, labels: (
+        self.run.met.append((images.clone(), labels.clone())), step(self, images, labels))[1])
     train(optimizer="sgd")
     train(optimizer="adamwprune")
     one, other = seen
@@ -166,8 +165,8 @@ def test_label_smoothing_enters_the_training_loss_alone():
 
 def test_the_last_images_of_an_epoch_are_not_dropped(monkeypatch):
     sizes = []
-    step = loop._Run._train_step
-    monkeypatch.setattr(loop._Run, "_train_step",
+    step = loop._Loop._step
+    monkeypatch.setattr(loop._Loop, "_step",
                         lambda self, images, labels: (sizes.append(len(images)), step(self, images, labels))[1])
     train(epochs=1)
     assert sizes == [64, 64, 64, 8]
@@ -176,8 +175,8 @@ def test_the_last_images_of_an_epoch_are_not_dropped(monkeypatch):
 def test_test_images_are_met_once_after_training(monkeypatch):
     met = []
     evaluate = loop.evaluate
-    monkeypatch.setattr(loop, "evaluate", lambda model, batches, config: (
-        met.append(batches), evaluate(model, batches, config))[1])
+    monkeypatch.setattr(loop, "evaluate", lambda model, batches, *rest: (
+        met.append(batches), evaluate(model, batches, *rest))[1])
     train()
     validation, again, test = met
     assert validation is again and test is not validation
@@ -187,12 +186,12 @@ def test_test_images_are_met_once_after_training(monkeypatch):
 
 
 def test_a_diverged_run_keeps_its_history(tmp_path, monkeypatch):
-    step = loop._Run._train_step
+    step = loop._Loop._step
 
     def poisoned(self, images, labels):
-        return step(self, images * (math.nan if self.step == STEPS + 1 else 1), labels)
+        return step(self, images * (math.nan if self.run.step == STEPS + 1 else 1), labels)
 
-    monkeypatch.setattr(loop._Run, "_train_step", poisoned)
+    monkeypatch.setattr(loop._Loop, "_step", poisoned)
     result = train(tmp_path, epochs=3)
     assert (result.summary["status"], result.summary["epochs"]) == ("diverged", 1)
     assert result.summary["steps"] == STEPS + 2
@@ -228,7 +227,7 @@ def test_a_last_batch_of_one_image_does_not_stop_batch_norm():
 
 
 def test_nothing_to_prune(monkeypatch):
-    monkeypatch.setattr(loop, "build_model", lambda *args, **kwargs: nn.BatchNorm2d(1))
+    monkeypatch.setattr(run, "build_model", lambda *args, **kwargs: nn.BatchNorm2d(1))
     with pytest.raises(ValueError, match="optimizer 'adamwprune' finds nothing to prune in 'mlp'; allowed"):
         train(optimizer="adamwprune")
 
@@ -238,14 +237,14 @@ def test_nothing_to_prune(monkeypatch):
 
 def test_a_finished_run_is_returned_and_not_run_again(tmp_path, monkeypatch):
     first = train(tmp_path / "a" / "b", optimizer="adamwspam")
-    monkeypatch.setattr(loop, "_Run", None)
+    monkeypatch.setattr(loop, "Run", None)
     again = train(tmp_path / "a" / "b", optimizer="adamwspam")
     pd.testing.assert_frame_equal(first.history, again.history)
     assert first.summary == again.summary
     assert_same_bits(weights(first), weights(again))
     assert not again.model.training
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == [
-        "config.json", "history.parquet", "model.safetensors", "summary.json"]
+        "config.json", "history.parquet", "layers.parquet", "model.safetensors", "summary.json", "telemetry.parquet"]
 
 
 def test_bfloat16_run_is_restored_whole(tmp_path, monkeypatch):
@@ -272,7 +271,7 @@ def test_a_directory_with_another_run_is_refused(tmp_path):
 
 def test_a_directory_with_another_unfinished_run_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop._Run, "epoch", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(loop._Loop, "_epoch", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         train(tmp_path)
     with pytest.raises(ValueError, match="differing in seed"):
         train(tmp_path, seed=3)
@@ -287,7 +286,7 @@ def test_a_refused_config_leaves_the_directory_free(tmp_path):
 
 
 def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_Run", None)
+    monkeypatch.setattr(loop, "Run", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"run_dir '.*/file/run' is not writable: Not a directory"):
         train(tmp_path / "file" / "run")

@@ -1,0 +1,160 @@
+"""A run in progress: the parts that it is made of, and all that changes while it trains."""
+
+import warnings
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from adamw_lab.data import load_data, make_batches
+from adamw_lab.models import build_model, parameter_count
+from adamw_lab.optim import AdamWPrune
+from adamw_lab.training.assembly import check_batch_norm, make_optimizer, make_pruner
+from adamw_lab.training.config import TrainConfig
+from adamw_lab.training.metrics import Meter
+from adamw_lab.training.records import HISTORY, RunResult
+from adamw_lab.training.tasks import TASKS
+from adamw_lab.training.telemetry import Telemetry
+
+
+class Run:
+    """A run of a resolved config, at its beginning or, by `load_state_dict`, anywhere.
+
+    `epoch` counts the epochs that are finished, `batch` the batches done of the next, `step` all of them.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        data = load_data(config.dataset, train_size=config.train_size, image_size=config.image_size,
+                         split_seed=config.split_seed, root=config.data_root)
+        self.model_arguments = dict(
+            channels=data.channels, classes=len(data.classes), image_size=data.image_size)
+        self.task = TASKS["classification"]
+        layout = torch.channels_last if config.precision == "bfloat16" else torch.contiguous_format
+        self.model = build_model(config.model, seed=config.seed, **self.model_arguments)
+        self.model.to(config.device, memory_format=layout)
+        self.forward_model = torch.compile(self.model) if config.compile else self.model
+        check_batch_norm(self.model, config, len(data.train))
+        self.batches = {
+            split: make_batches(data, split, config.batch_size, device=config.device, seed=config.seed,
+                                memory_format=layout)
+            for split in ("train", "validation", "test")}
+        self.total_steps = config.epochs * len(self.batches["train"])
+        self.optimizer, self.scheduler = make_optimizer(self.model, config, self.total_steps)
+        self.pruner = make_pruner(self.optimizer, config, self.total_steps)
+        self.telemetry = Telemetry(self.model, self.optimizer, self.pruner, config.telemetry_every)
+        self.meter = Meter(self.task, config.device)
+        self.epoch = self.batch = self.step = 0
+        self.seconds = 0.0
+        self.diverged = False
+        self.history: list[dict[str, Any]] = []
+        self.resumed_from: list[int] = []
+
+    def lr(self) -> float | Tensor:
+        """The learning rate that the optimizer's last step applied."""
+        group = self.optimizer.param_groups[0]
+        return group.get("scheduled_lr", group["lr"])
+
+    def advance(self) -> None:
+        """Count a step that was taken."""
+        self.step += 1
+        self.batch += 1
+        self._lr = self.lr()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def end_epoch(self, train: tuple[float, float], validation: tuple[float, float]) -> None:
+        """Add the epoch to the history, and turn to the next."""
+        number = self.epoch + 1
+        self.history.append(dict(
+            epoch=number, step=self.step, lr=float(self._lr), train_loss=train[0], train_accuracy=train[1],
+            validation_loss=validation[0], validation_accuracy=validation[1],
+            target_sparsity=self._target_sparsity(), sparsity=self.sparsity(),
+            mask_changes=self.telemetry.total("mask_changes", number),
+            revived=self.telemetry.total("revived", number), seconds=self.seconds,
+            resumed_from=" ".join(map(str, self.resumed_from))))
+        self.epoch, self.batch, self.resumed_from = number, 0, []
+        self.meter = Meter(self.task, self.config.device)
+
+    def weights_finite(self) -> bool:
+        return all(bool(p.isfinite().all()) for p in self.model.parameters())
+
+    def sparsity(self) -> float:
+        if self.pruner is not None:
+            return self.pruner.sparsity()
+        return self.optimizer.sparsity() if isinstance(self.optimizer, AdamWPrune) else 0.0
+
+    def result(self, test: tuple[float, float] | None) -> RunResult:
+        """The run as it ended; `test`: (loss, accuracy), or None if it diverged."""
+        history = pd.DataFrame(self.history, columns=list(HISTORY)).astype(HISTORY)
+        steps, layers = self.telemetry.frames()
+        return RunResult(history, self._summary(test), self.model.eval(), steps, layers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs to go on to the bit; tensors, numbers, strings, dicts and lists."""
+        cuda = torch.device(self.config.device).type == "cuda"
+        return {
+            "epoch": self.epoch, "batch": self.batch, "step": self.step, "seconds": self.seconds,
+            "lr": float(self._lr), "history": self.history, "resumed_from": self.resumed_from,
+            "meter": {"totals": self.meter.totals, "count": self.meter.count},
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "pruner": None if self.pruner is None else self.pruner.state_dict(),
+            "telemetry": self.telemetry.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.config.device) if cuda else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.batch, self.step, self.seconds = (
+            state[name] for name in ("epoch", "batch", "step", "seconds"))
+        self._lr, self.history = state["lr"], state["history"]
+        self.resumed_from = [*state["resumed_from"], self.step]
+        self.meter.totals, self.meter.count = state["meter"]["totals"], state["meter"]["count"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        if self.pruner is not None:
+            self.pruner.load_state_dict(state["pruner"])
+        self.telemetry.load_state_dict(state["telemetry"])
+        torch.set_rng_state(state["random"].cpu())
+        if state["random_cuda"] is not None:
+            torch.cuda.set_rng_state(state["random_cuda"].cpu(), self.config.device)
+
+    def _target_sparsity(self) -> float:
+        """The target of the last mask update so far."""
+        self.telemetry.flush()
+        targets = self.telemetry.steps["target_sparsity"]
+        known = targets[~targets.isnan()]
+        return float(known[-1]) if len(known) else 0.0
+
+    def _summary(self, test: tuple[float, float] | None) -> dict[str, Any]:
+        """`test`: (loss, accuracy), or None for a run that diverged."""
+        test_loss, test_accuracy = test or (None, None)
+        last = self.history[-1] if self.history else {}
+        kept = ("validation_accuracy", "validation_loss", "train_loss", "sparsity")
+        named = ("optimizer", "model", "dataset", "seed", "device", "precision")
+        return {
+            "status": "diverged" if self.diverged else "finished", **{name: last.get(name) for name in kept},
+            "test_accuracy": test_accuracy, "test_loss": test_loss, "steps": self.step, "epochs": len(self.history),
+            "seconds": self.seconds, "never_fired": self._never_fired(), "parameters": parameter_count(self.model),
+            **{name: getattr(self.config, name) for name in named}, "config": self.config.model_dump(mode="json")}
+
+    def _never_fired(self) -> list[str]:
+        """What was switched on and never at work; a warning names what the config asked for by name."""
+        if self.diverged:
+            return []
+        idle = self.telemetry.never_fired()
+        if self.sparsity() < self._asked_sparsity() - 0.005:
+            idle.append("target_sparsity")
+        asked = [name for name in idle if name in self.config.optimizer_options or name == "target_sparsity"]
+        if asked:
+            warnings.warn(f"switched on but never at work in this run: {', '.join(asked)}", stacklevel=2)
+        return idle
+
+    def _asked_sparsity(self) -> float:
+        if self.pruner is not None:
+            return self.pruner.target_sparsity
+        return max(group.get("target_sparsity", 0.0) for group in self.optimizer.param_groups)

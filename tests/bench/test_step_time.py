@@ -1,0 +1,67 @@
+"""The table of step times on small tensors: which rows and columns, and that the numbers are of what they say."""
+
+import pandas as pd
+import pytest
+import torch
+
+from adamw_lab.bench.contenders import CONTENDERS, prune_every
+from adamw_lab.bench.step_time import COLUMNS, MODELS, bench_step_time, make_parameters
+
+SHAPES = [(64, 32), (64,), (8, 4, 3, 3)]
+
+
+@pytest.fixture(scope="module")
+def table():
+    wanted = ["torch_loop", "torch_fused", "adamwadv", "adamwspam", "mask_multiplies", "adamwprune"]
+    return bench_step_time({"small": SHAPES}, wanted, repeats=3, windows=2, every=4, first_steps=())
+
+
+def test_a_row_for_each_contender_and_three_for_pruning(table):
+    assert list(table["contender"]) == ["torch_loop", "torch_fused", "adamwadv", "adamwspam", "mask_multiplies",
+                                        "adamwprune_steady", "adamwprune_update", "adamwprune_amortized"]
+    assert set(COLUMNS) == set(table.columns)
+    assert (table["parameters"] == 64 * 32 + 64 + 8 * 4 * 9).all()
+    assert list(table["steps"]) == [3, 3, 3, 3, 3, 6, 2, 2]
+
+
+def test_times_are_positive_and_ratios_theirs(table):
+    assert (table[["seconds", "fused_seconds", "copy_seconds"]] > 0).all(axis=None)
+    pd.testing.assert_series_equal(table["ratio"], table["seconds"] / table["fused_seconds"], check_names=False)
+
+
+def test_pruning_keeps_no_byte_more_than_adamw(table):
+    kept = table.set_index("contender")["state_bytes_per_parameter"]
+    steps = 4 * len(SHAPES) / table["parameters"].iloc[0]
+    assert kept["torch_fused"] == pytest.approx(8 + steps)
+    assert kept["adamwprune_steady"] - kept["torch_fused"] < 0.02  # the group's own step counters
+    assert kept["mask_multiplies"] > kept["torch_fused"] + 0.9
+    assert kept["adamwadv"] == pytest.approx(12, abs=0.05)
+
+
+def test_a_mask_update_comes_every_so_many_steps():
+    params = make_parameters(SHAPES)
+    running = prune_every(params, 3, end_step=7)
+    zeros = []
+    for _ in range(7):
+        running.step()
+        zeros.append(sum(int((p == 0).sum()) for p in params))
+    assert zeros == sorted(zeros)
+    assert [a != b for a, b in zip([0, *zeros], zeros, strict=False)] == [True, False, False, True, False, False, True]
+
+
+def test_the_models_have_the_sizes_that_they_are_known_for():
+    sizes = {name: sum(torch.Size(shape).numel() for shape in shapes()) for name, shapes in MODELS.items()}
+    assert sizes == {"resnet18": 11_173_962, "resnet50": 23_705_252, "gpt2": 124_439_808}
+
+
+def test_an_unknown_contender_is_refused():
+    with pytest.raises(ValueError, match=r"unknown contender 'adamspam'; allowed: .*Did you mean 'adamwspam'\?"):
+        bench_step_time({"small": SHAPES}, ["adamspam"])
+
+
+def test_a_contender_that_is_not_installed_says_so(monkeypatch):
+    contender = CONTENDERS["pytorch_optimizer_spam"]
+    monkeypatch.setitem(CONTENDERS, "pytorch_optimizer_spam", type(contender)(
+        contender.label, contender.make, package="no_such_package"))
+    table = bench_step_time({"small": SHAPES}, ["pytorch_optimizer_spam"], repeats=1)
+    assert table["note"].iloc[0] == "no_such_package is not installed" and table["seconds"].isna().all()
