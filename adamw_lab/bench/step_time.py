@@ -63,7 +63,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
 
     Returns:
         A row for each model and contender: `model`, `parameters`, `contender`, `label`; `seconds`, the median;
-        `fused_seconds` and `copy_seconds` of the same turns; `ratio` = seconds / fused_seconds;
+        `fused_seconds` and `copy_seconds` of the same turns; `ratio`, the median over turns of step / fused step;
         `gigabytes_per_second` of the traffic that the rule must cause, and the copy's (`copy_gigabytes_per_second`);
         `state_bytes_per_parameter`; `transient_bytes`, by which a step raises the memory in use;
         `first_step_seconds_cold` (compiled code is not there yet) and `first_step_seconds_warm`; `steps` timed;
@@ -132,7 +132,8 @@ def _row(name: str, params: list[Tensor], repeats: int, device: str) -> dict[str
     turns.take(2)
     turns.forget()
     turns.take(repeats)
-    return row | turns.summary(turns.seconds["step"], contender.traffic) | _memory(running, params, device)
+    return row | turns.summary(turns.seconds["step"], turns.seconds["fused"], contender.traffic) | _memory(
+        running, params, device)
 
 
 def _prune_rows(params: list[Tensor], windows: int, every: int, device: str) -> list[dict[str, Any]]:
@@ -142,16 +143,18 @@ def _prune_rows(params: list[Tensor], windows: int, every: int, device: str) -> 
     turns.take(every)
     turns.forget()
     turns.take(windows * every)
-    seconds = turns.seconds["step"]
-    updates = seconds[::every]
-    steady = [s for i, s in enumerate(seconds) if i % every]
-    means = [sum(seconds[i : i + every]) / every for i in range(0, len(seconds), every)]
+    every_so_many = range(0, windows * every, every)
+    pairs = {name: (turns.seconds["step"][part], turns.seconds["fused"][part]) for name, part in (
+        ("adamwprune_update", slice(0, None, every)), ("all", slice(None)))}
+    steady = [pair for i, pair in enumerate(zip(*pairs["all"], strict=True)) if i % every]
+    pairs["adamwprune_steady"] = tuple(zip(*steady, strict=True))
+    pairs["adamwprune_amortized"] = tuple([sum(column[i : i + every]) / every for i in every_so_many]
+                                          for column in pairs.pop("all"))
     after = _memory(running, params, device)
     update = _memory(prune_every(params, 1, end_step=3), params, device, before=2)
-    timed = {"adamwprune_steady": (steady, after), "adamwprune_update": (updates, update),
-             "adamwprune_amortized": (means, update)}
+    memory = {"adamwprune_steady": after, "adamwprune_update": update, "adamwprune_amortized": update}
     return [{"contender": name, "label": PRUNE[name].format(every=every), "note": "",
-             **turns.summary(samples, ADAM), **memory} for name, (samples, memory) in timed.items()]
+             **turns.summary(*pairs[name], ADAM), **memory[name]} for name in PRUNE]
 
 
 def _memory(running: Running, params: list[Tensor], device: str, before: int = 0) -> dict[str, Any]:
@@ -185,12 +188,17 @@ class Turns:
                 call()
                 self.seconds[name].append(self._now() - start)
 
-    def summary(self, samples: list[float], traffic: int) -> dict[str, float]:
-        """Medians, and what follows from them; `samples` are seconds a step that moves `traffic` bytes a parameter."""
-        step, fused, copy = (median(s) for s in (samples, self.seconds["fused"], self.seconds["copy"]))
-        return {"seconds": step, "fused_seconds": fused, "copy_seconds": copy, "ratio": step / fused,
+    def summary(self, steps: Sequence[float], fused: Sequence[float], traffic: int) -> dict[str, float]:
+        """Medians, and what follows from them, of the seconds of steps and of the fused steps of the same turns.
+
+        `traffic` are the bytes a parameter that a step moves. The ratio is the median of the turns' ratios: a machine
+        that slows down slows both.
+        """
+        step, copy = median(steps), median(self.seconds["copy"])
+        return {"seconds": step, "fused_seconds": median(fused), "copy_seconds": copy,
+                "ratio": median(s / f for s, f in zip(steps, fused, strict=True)),
                 "gigabytes_per_second": traffic * self.elements / step / 1e9,
-                "copy_gigabytes_per_second": self.bytes_copied / copy / 1e9, "steps": len(samples)}
+                "copy_gigabytes_per_second": self.bytes_copied / copy / 1e9, "steps": len(steps)}
 
     def _now(self) -> float:
         if self.device != "cpu":

@@ -1,13 +1,23 @@
-"""Images by name, split for honest comparison, in batches that any machine makes alike."""
+"""Images and sequences by name, split for honest comparison, in batches that any machine makes alike."""
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from adamw_lab.data.batches import Augmentation, Batches, Split, channel_statistics
 from adamw_lab.data.folder import MEAN, STD, FolderSplit, StreamedBatches, read_folder
+from adamw_lab.data.sequences import (
+    AddingProblem,
+    SequenceBatches,
+    TextBatches,
+    TextData,
+    adding_problem,
+    pydoc_text,
+)
 from adamw_lab.data.sources import (
     data_root,
     fetch,
@@ -19,8 +29,8 @@ from adamw_lab.data.sources import (
 )
 from adamw_lab.suggest import did_you_mean
 
-__all__ = ["DATASETS", "Augmentation", "Batches", "ImageData", "Split", "StreamedBatches", "fetch", "load_data",
-           "make_batches", "present"]
+__all__ = ["DATASETS", "Augmentation", "Batches", "ImageData", "Split", "StreamedBatches", "check_data_options",
+           "fetch", "load_data", "make_batches", "present"]
 
 AUGMENTATIONS = {
     "digits": Augmentation(),
@@ -28,7 +38,8 @@ AUGMENTATIONS = {
     "cifar10": Augmentation(pad=4, flip=True),
     "cifar100": Augmentation(pad=4, flip=True),
 }
-DATASETS = (*AUGMENTATIONS, "imagefolder")
+SEQUENCES = {"adding_problem": adding_problem, "pydoc_text": pydoc_text}
+DATASETS = (*AUGMENTATIONS, "imagefolder", *SEQUENCES)
 VALIDATION = 5_000
 """Images kept back for validation from the training images of Fashion-MNIST and CIFAR (at most a tenth of them)."""
 
@@ -51,25 +62,33 @@ class ImageData:
     augmentation: Augmentation
     channels: int
     image_size: int
+    task: str = "classification"
+
+    def model_arguments(self) -> dict[str, int]:
+        """What `build_model` must know of these data."""
+        return {"channels": self.channels, "classes": len(self.classes), "image_size": self.image_size}
 
 
 def load_data(name: str, *, train_size: int | None = None, image_size: int | None = None, split_seed: int = 0,
-              root: str | Path | None = None) -> ImageData:
+              root: str | Path | None = None, **options: Any) -> ImageData | AddingProblem | TextData:
     """Load a data set by name and split it.
 
     Digits are split 70/15/15; the others keep their test images and give up a stratified part of the training images
     for validation. What is missing is downloaded where it can be, and a line on stderr says so first.
 
     Args:
-        name: digits (scikit-learn's 1,797 of 8x8), fashion_mnist, cifar10, cifar100, or imagefolder.
+        name: digits (scikit-learn's 1,797 of 8x8), fashion_mnist, cifar10, cifar100, imagefolder; or the sequences
+            adding_problem and pydoc_text.
         train_size: number of training images, a stratified choice, smaller ones within larger; None (default): all.
+            Of sequences see `adding_problem` and `pydoc_text`.
         image_size: height and width to resize to in pixels, antialiased; None (default): as they are; imagefolder 224.
         split_seed: decides the splits and the choice of `train_size`, and nothing else.
         root: folder of the data; None (default): the variable ADAMW_LAB_DATA, or `data`. For imagefolder, the folder
             that holds `train` and `val`.
+        options: `length` of adding_problem, `context` of pydoc_text.
 
     Raises:
-        ValueError: an unknown name, a size out of range, or files that are corrupt.
+        ValueError: an unknown name or option, a size out of range, or files that are corrupt.
         FileNotFoundError: the data are not there and cannot be downloaded; says which command mends it.
     """
     if name not in DATASETS:
@@ -77,6 +96,11 @@ def load_data(name: str, *, train_size: int | None = None, image_size: int | Non
     for field, value, low in (("train_size", train_size, 1), ("image_size", image_size, 1)):
         if value is not None and value < low:
             raise ValueError(f"Invalid {field} value: {value!r}; allowed: None or a whole number of at least {low}")
+    check_data_options(name, options)
+    if name in SEQUENCES:
+        if image_size is not None:
+            raise ValueError(f"Invalid image_size value: {image_size!r}; allowed: None, since {name!r} has no images")
+        return SEQUENCES[name](train_size, split_seed, **options)
     if name == "imagefolder":
         return _folder_data(data_root(root), train_size, image_size or 224, split_seed)
     images, test, classes = _read(name, data_root(root))
@@ -93,10 +117,34 @@ def load_data(name: str, *, train_size: int | None = None, image_size: int | Non
     return ImageData(name, *splits, classes, mean, std, AUGMENTATIONS[name], channels, size)
 
 
-def make_batches(data: ImageData, split: str, batch_size: int, *, device: torch.device | str, seed: int = 0,
-                 memory_format: torch.memory_format = torch.contiguous_format) -> Batches | StreamedBatches:
-    """The batches of a split ("train", "validation" or "test"): of train shuffled and augmented, else in order."""
+def check_data_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a data set does not have, or of the wrong kind.
+
+    Raises:
+        ValueError: names the option and what is allowed.
+    """
+    allowed = list(inspect.signature(SEQUENCES[name]).parameters)[2:] if name in SEQUENCES else []
+    for option, value in options.items():
+        if option not in allowed:
+            raise ValueError(f"unknown option {option!r} of dataset {name!r}; allowed: {', '.join(allowed) or 'none'}."
+                             f"{did_you_mean(option, allowed)}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"Invalid {option} value: {value!r}; allowed: a whole number of at least 1")
+
+
+def make_batches(data: ImageData | AddingProblem | TextData, split: str, batch_size: int, *,
+                 device: torch.device | str, seed: int = 0,
+                 memory_format: torch.memory_format = torch.contiguous_format,
+                 ) -> Batches | StreamedBatches | SequenceBatches | TextBatches:
+    """The batches of a split ("train", "validation" or "test"): of train shuffled and augmented, else in order.
+
+    `memory_format` is that of images.
+    """
     part, training = getattr(data, split), split == "train"
+    if isinstance(data, TextData):
+        return TextBatches(part, batch_size, context=data.context, device=device, seed=seed, shuffle=training)
+    if isinstance(data, AddingProblem):
+        return SequenceBatches(part, batch_size, device=device, seed=seed, shuffle=training)
     common = dict(device=device, seed=seed, shuffle=training, memory_format=memory_format)
     if isinstance(part, FolderSplit):
         return StreamedBatches(part, torch.arange(len(part)), batch_size, image_size=data.image_size, **common)

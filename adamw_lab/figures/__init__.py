@@ -7,12 +7,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.images import fig_images
+from adamw_lab.figures.memory import fig_memory, memory_figure
 from adamw_lab.figures.pruning import fig_pruning, pruning_figure
 from adamw_lab.figures.runs import fig_comparison, fig_curves, fig_training, study_figure
+from adamw_lab.figures.sparsity import fig_sparsity
+from adamw_lab.figures.step_time import fig_step_time, step_time_figure
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, save, use_style
 
 __all__ = ["COLOURS", "FIGURES", "MARKERS", "NAMES", "draw_all", "fig_comparison", "fig_curves", "fig_images",
-           "fig_pruning", "fig_training", "new_figure", "pruning_figure", "save", "study_figure", "use_style"]
+           "fig_memory", "fig_pruning", "fig_sparsity", "fig_step_time", "fig_training", "memory_figure",
+           "new_figure", "pruning_figure", "save", "step_time_figure", "study_figure", "use_style"]
 
 
 def _drawn_as(figure: Callable[[pd.DataFrame, pd.DataFrame], Figure]) -> Callable[[Path, str], Figure]:
@@ -20,7 +24,17 @@ def _drawn_as(figure: Callable[[pd.DataFrame, pd.DataFrame], Figure]) -> Callabl
     return lambda data, name: figure(pd.read_csv(data / f"{name}.csv"), pd.read_csv(data / f"{name}-epochs.csv"))
 
 
-FIGURES = {"optimizers-quick": _drawn_as(study_figure), "pruning-quick": _drawn_as(pruning_figure)}
+def _of_table(figure: Callable[[pd.DataFrame], Figure]) -> Callable[[Path, str], Figure]:
+    """`figure` of one recorded table, `<name>.csv`."""
+    return lambda data, name: figure(pd.read_csv(data / f"{name}.csv"))
+
+
+FIGURES = {
+    "optimizers-quick": _drawn_as(study_figure),
+    "pruning-quick": _drawn_as(pruning_figure),
+    "step_time": _of_table(step_time_figure),
+    "memory": _of_table(memory_figure),
+}
 """Each committed figure's name -> function (folder of the data, name) that draws it."""
 
 

@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from adamw_lab.data import DATASETS
-from adamw_lab.models import MODELS
+from adamw_lab.data import DATASETS, check_data_options
+from adamw_lab.models import MODELS, model_options
 from adamw_lab.optim.registry import OPTIMIZERS, check_options
 from adamw_lab.suggest import did_you_mean
 from adamw_lab.training.assembly import check_pruner
 from adamw_lab.training.hardware import resolve_device, resolve_precision
+from adamw_lab.training.injection import check_spikes
 
 COMPILERS = ("g++", "clang++", "c++")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -27,6 +28,9 @@ class TrainConfig(BaseModel):
         dataset: a key of `adamw_lab.data.DATASETS`.
         optimizer: a key of `adamw_lab.optim.OPTIMIZERS`.
         optimizer_options: its other arguments: numbers, strings, booleans, None and lists of these.
+        model_options: options of the model, such as `width` of a ResNet, `hidden` of a recurrent network, `layers` of
+            the GPT.
+        data_options: options of the data set, `length` of adding_problem or `context` of pydoc_text.
         lr: learning rate; None (default): the optimizer's own.
         weight_decay: of the weights (biases and norms have none); None (default): the optimizer's own.
         epochs: passes over the training images.
@@ -45,6 +49,8 @@ class TrainConfig(BaseModel):
         pruner: {"name": "magnitude", "movement" or "random", and options of that class in `adamw_lab.pruning`}: prune
             by a baseline, whatever the optimizer but adamwprune; None (default): do not. `begin_step` and `end_step`
             are a tenth and three quarters of the run unless given.
+        spikes: arguments of `adamw_lab.training.injection.SpikeInjector`, which spoils some steps on purpose; None
+            (default): none.
         compile: let torch compile the forward and backward pass (default False); takes a C++ compiler on a CPU.
         telemetry_every: steps between looks at every layer (default 50); 0: none.
         threads: CPU threads that torch computes with; None (default): as many as it has now.
@@ -59,6 +65,8 @@ class TrainConfig(BaseModel):
     dataset: str = "digits"
     optimizer: str = "adamw"
     optimizer_options: dict[str, Any] = {}
+    model_options: dict[str, Any] = {}
+    data_options: dict[str, Any] = {}
     lr: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     epochs: int = Field(4, ge=1)
@@ -73,6 +81,7 @@ class TrainConfig(BaseModel):
     split_seed: int = Field(0, ge=0, lt=2**32)
     data_root: str | None = None
     pruner: dict[str, Any] | None = None
+    spikes: dict[str, Any] | None = None
     compile: bool = False
     telemetry_every: int = Field(50, ge=0)
     threads: int | None = Field(None, ge=1)
@@ -111,7 +120,7 @@ class TrainConfig(BaseModel):
             raise ValueError(f"device {name!r} is malformed; allowed: a name, or name:index as in 'cuda:0'")
         return name
 
-    @field_validator("optimizer_options", "pruner")
+    @field_validator("optimizer_options", "model_options", "data_options", "pruner", "spikes")
     @classmethod
     def _recordable(cls, options: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
         try:
@@ -139,8 +148,16 @@ class TrainConfig(BaseModel):
             raise ValueError(f"min_lr={options['min_lr']!r} contradicts schedule 'constant'; "
                              "allowed: schedule='cosine', or no min_lr")
         check_options(self.optimizer, options)
+        check_data_options(self.dataset, self.data_options)
+        known = model_options(self.model)
+        for name in self.model_options:
+            if name not in known:
+                raise ValueError(f"unknown option {name!r} of model {self.model!r}; allowed: "
+                                 f"{', '.join(known) or 'none'}.{did_you_mean(name, known)}")
         if self.pruner is not None:
             check_pruner(self.pruner, self.optimizer)
+        if self.spikes is not None:
+            check_spikes(**self.spikes)
         return self
 
     def resolved(self) -> "TrainConfig":

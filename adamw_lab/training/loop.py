@@ -132,10 +132,14 @@ class _Loop:
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         run = self.run
         run.optimizer.zero_grad()
+        if run.injector is not None:
+            inputs = run.injector.batch(run.step + 1, inputs)
         with run.telemetry.watching_units(run.step + 1):
             outputs = forward(run.forward_model, inputs, self.config)
         loss = run.task.loss(outputs, targets, self.config.label_smoothing)
         loss.backward()
+        if run.injector is not None:
+            run.injector.gradients(run.step + 1, run.model)
         with run.telemetry.step(run.step + 1, run.epoch + 1) as row:
             run.optimizer.step()
         row |= {"loss": loss.detach(), "lr": run.lr()}

@@ -75,10 +75,10 @@ def claim_run(run_dir: Path, config: TrainConfig) -> None:
     _write_json(run_dir / "config.json", config.model_dump(mode="json"))
 
 
-def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int]) -> None:
+def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int | float]) -> None:
     """Write model.safetensors, the tables and, last, summary.json: where that is, the run has ended."""
     weights = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
-    metadata = {name: str(value) for name, value in model_arguments.items()}
+    metadata = {name: json.dumps(value) for name, value in model_arguments.items()}
     write_atomically(run_dir / "model.safetensors", lambda path: save_file(weights, path, metadata))
     for name in TABLES:
         table = getattr(result, name)
@@ -104,10 +104,10 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_model_arguments(weights: Path) -> dict[str, int]:
+def read_model_arguments(weights: Path) -> dict[str, int | float]:
     """What `build_model` must be given, beside the name, for a model that these weights fit."""
     with safe_open(weights, framework="pt") as file:
-        return {name: int(value) for name, value in file.metadata().items()}
+        return {name: json.loads(value) for name, value in file.metadata().items()}
 
 
 def _read_run(run_dir: Path, config: TrainConfig) -> RunResult:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from adamw_lab.data import load_data, make_batches
-from adamw_lab.models import build_model, parameter_count
+from adamw_lab.models import build_model, models_for, parameter_count
 from adamw_lab.optim import AdamWPrune
 from adamw_lab.training.assembly import check_batch_norm, make_optimizer, make_pruner
 from adamw_lab.training.config import TrainConfig
+from adamw_lab.training.injection import SpikeInjector
 from adamw_lab.training.metrics import Meter
 from adamw_lab.training.records import HISTORY, RunResult
 from adamw_lab.training.tasks import TASKS
@@ -27,10 +28,13 @@ class Run:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         data = load_data(config.dataset, train_size=config.train_size, image_size=config.image_size,
-                         split_seed=config.split_seed, root=config.data_root)
-        self.model_arguments = dict(
-            channels=data.channels, classes=len(data.classes), image_size=data.image_size)
-        self.task = TASKS["classification"]
+                         split_seed=config.split_seed, root=config.data_root, **config.data_options)
+        facts = data.model_arguments()
+        if config.model not in models_for(facts):
+            raise ValueError(f"model {config.model!r} is not made for dataset {config.dataset!r}; allowed: "
+                             f"{', '.join(models_for(facts))}")
+        self.model_arguments = {**facts, **config.model_options}
+        self.task = TASKS[data.task]
         layout = torch.channels_last if config.precision == "bfloat16" else torch.contiguous_format
         self.model = build_model(config.model, seed=config.seed, **self.model_arguments)
         self.model.to(config.device, memory_format=layout)
@@ -43,6 +47,7 @@ class Run:
         self.total_steps = config.epochs * len(self.batches["train"])
         self.optimizer, self.scheduler = make_optimizer(self.model, config, self.total_steps)
         self.pruner = make_pruner(self.optimizer, config, self.total_steps)
+        self.injector = None if config.spikes is None else SpikeInjector(self.total_steps, **config.spikes)
         self.telemetry = Telemetry(self.model, self.optimizer, self.pruner, config.telemetry_every)
         self.meter = Meter(self.task, config.device)
         self.epoch = self.batch = self.step = 0

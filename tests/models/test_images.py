@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adamw_lab.models import MODELS, SMALL, build_model, parameter_count
+from adamw_lab.models import MODELS, SMALL, build_model, models_for, parameter_count
 
 
 @pytest.mark.parametrize(("name", "channels", "classes", "image_size", "millions"), [
@@ -27,7 +27,10 @@ def test_shared_parameters_count_once():
     assert parameter_count(torch.nn.Sequential(layer, layer)) == 12
 
 
-@pytest.mark.parametrize("name", MODELS)
+IMAGE_MODELS = models_for({"channels": 1, "classes": 2, "image_size": 8})
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
 @pytest.mark.parametrize(("channels", "classes", "image_size"), [(1, 10, 8), (3, 2, 33), (3, 7, SMALL + 1)])
 def test_every_model_trains_on_every_kind_of_image(name, channels, classes, image_size):
     model = build_model(name, channels=channels, classes=classes, image_size=image_size, seed=0)
@@ -98,3 +101,27 @@ def test_bad_input_is_named(changes, parts):
     with pytest.raises(ValueError) as error:
         build_model(arguments.pop("name"), **arguments)
     assert all(part in str(error.value) for part in parts), str(error.value)
+
+
+@pytest.mark.parametrize(("name", "expansion"), [("resnet18", 1), ("resnet50", 4)])
+@pytest.mark.parametrize("width", [0.25, 0.5, 2.0])
+@pytest.mark.parametrize("image_size", [8, SMALL + 1])
+def test_width_scales_every_channel(name, expansion, width, image_size):
+    with torch.device("meta"):
+        plain, scaled = (
+            build_model(name, channels=1, classes=10, image_size=image_size, width=w) for w in (1.0, width))
+    for one, other in zip(plain.modules(), scaled.modules(), strict=True):
+        if isinstance(one, torch.nn.Conv2d):
+            assert other.out_channels == width * one.out_channels
+            assert (other.kernel_size, other.stride, other.padding) == (one.kernel_size, one.stride, one.padding)
+        if isinstance(one, torch.nn.BatchNorm2d):
+            assert other.num_features == width * one.num_features
+    assert scaled.fc.in_features == 512 * width * expansion
+    assert parameter_count(scaled) / parameter_count(plain) == pytest.approx(width**2, rel=0.05)
+
+
+def test_a_scaled_resnet_trains():
+    model = build_model("resnet18", channels=3, classes=4, image_size=8, width=0.25, seed=0)
+    logits = model(torch.randn(2, 3, 8, 8))
+    logits.square().sum().backward()
+    assert logits.shape == (2, 4) and all(p.grad.isfinite().all() for p in model.parameters())
