@@ -12,7 +12,7 @@ import pandas as pd
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # What a result is computed with. Figures, widgets and the runner may change without discarding one.
-COMPUTING = ("pruning", "optim", "data", "models.py", "training")
+COMPUTING = ("pruning", "optim", "data", "models", "training", "compiled.py")
 # Where a run lies does not change what it finds.
 NOT_HASHED = ("run_dir",)
 

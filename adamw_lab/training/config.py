@@ -13,6 +13,7 @@ from adamw_lab.models import MODELS, model_options
 from adamw_lab.optim.registry import OPTIMIZERS, check_options
 from adamw_lab.suggest import did_you_mean
 from adamw_lab.training.assembly import check_pruner
+from adamw_lab.training.distributed import resolve_parallel
 from adamw_lab.training.hardware import resolve_device, resolve_precision
 from adamw_lab.training.injection import check_spikes
 
@@ -52,6 +53,8 @@ class TrainConfig(BaseModel):
         spikes: arguments of `adamw_lab.training.injection.SpikeInjector`, which spoils some steps on purpose; None
             (default): none.
         compile: let torch compile the forward and backward pass (default False); takes a C++ compiler on a CPU.
+        parallel: "auto" (default): "ddp" under torchrun, else "none"; "ddp": every process holds the model; "fsdp":
+            each holds a part of it (FSDP2). A batch is that of all processes together.
         telemetry_every: steps between looks at every layer (default 50); 0: none.
         threads: CPU threads that torch computes with; None (default): as many as it has now.
 
@@ -83,6 +86,7 @@ class TrainConfig(BaseModel):
     pruner: dict[str, Any] | None = None
     spikes: dict[str, Any] | None = None
     compile: bool = False
+    parallel: Literal["auto", "none", "ddp", "fsdp"] = "auto"
     telemetry_every: int = Field(50, ge=0)
     threads: int | None = Field(None, ge=1)
 
@@ -160,6 +164,10 @@ class TrainConfig(BaseModel):
             check_spikes(**self.spikes)
         return self
 
+    def identity(self) -> dict[str, Any]:
+        """The fields that a run is known by: all but `parallel`, since a run may go on on more processes or fewer."""
+        return self.model_dump(mode="json", exclude={"parallel"})
+
     def resolved(self) -> "TrainConfig":
         """The same run with everything that this machine or an optimizer's default decides written out.
 
@@ -172,6 +180,7 @@ class TrainConfig(BaseModel):
             "lr": spec.lr if self.lr is None else self.lr,
             "weight_decay": spec.options["weight_decay"] if self.weight_decay is None else self.weight_decay,
             "device": device,
+            "parallel": resolve_parallel(self.parallel),
             "precision": resolve_precision(self.precision, device),
             "threads": torch.get_num_threads() if self.threads is None else self.threads,
         })

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from adamw_lab.training.checkpoint import load_checkpoint
 from adamw_lab.training.config import TrainConfig
+from adamw_lab.training.distributed import agree, own_part, rank, together, world
 from adamw_lab.training.hardware import reproducible
 from adamw_lab.training.interrupts import Interrupts, StopTraining
 from adamw_lab.training.metrics import evaluate, forward
@@ -66,20 +67,22 @@ def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool =
     ended = None if run_dir is None else open_run(run_dir, config)
     if ended is not None:
         return ended
-    with reproducible(config.seed, config.device, config.threads):
+    with reproducible(config.seed, config.device, config.threads), world(config.parallel, config.device):
         run = Run(config)
-        saver = Saver(run_dir, json.dumps(config.model_dump(mode="json")), 60 * checkpoint_minutes)
+        saver = Saver(run_dir, json.dumps(config.identity()), 60 * checkpoint_minutes)
         if run_dir is not None:
-            claim_run(run_dir, config)
+            if rank() == 0:
+                claim_run(run_dir, config)
             saved = load_checkpoint(saver.folder, saver.config, config.device)
             if saved is not None:
                 run.load_state_dict(saved)
         title = f"{config.model} {config.optimizer} seed {config.seed}"
-        with tqdm(total=run.total_steps, initial=run.step, desc=title, unit="step", disable=not progress) as bar:
+        hidden = not progress or rank() > 0
+        with tqdm(total=run.total_steps, initial=run.step, desc=title, unit="step", disable=hidden) as bar:
             result = _Loop(run, saver, bar, control).to_the_end()
-    if run_dir is not None:
-        write_run(run_dir, result, run.model_arguments)
-        saver.remove()
+        if run_dir is not None and rank() == 0:
+            write_run(run_dir, result, run.model_arguments)
+            saver.remove()
     return result
 
 
@@ -119,46 +122,54 @@ class _Loop:
         run = self.run
         run.model.train()
         start, before = time.perf_counter(), run.seconds
-        # On an accelerator reading a loss would wait for it at every step; there the mean tells, at the end.
-        watch = torch.device(self.config.device).type == "cpu"
         for inputs, targets in run.batches["train"].epoch(run.epoch, start=run.batch):
             loss = self._step(inputs, targets)
             run.seconds = before + time.perf_counter() - start
             self.bar.update()
-            if watch and not math.isfinite(loss.item()):
+            if not self._between_steps(loss):
                 break
-            self._between_steps(loss)
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One step on this process's part of a batch; returns the loss of the whole."""
         run = self.run
+        inputs, targets, weight = own_part(inputs, targets)
         run.optimizer.zero_grad()
         if run.injector is not None:
             inputs = run.injector.batch(run.step + 1, inputs)
         with run.telemetry.watching_units(run.step + 1):
             outputs = forward(run.forward_model, inputs, self.config)
         loss = run.task.loss(outputs, targets, self.config.label_smoothing)
-        loss.backward()
+        (loss if weight == 1 else loss * weight).backward()
         if run.injector is not None:
             run.injector.gradients(run.step + 1, run.model)
         with run.telemetry.step(run.step + 1, run.epoch + 1) as row:
             run.optimizer.step()
-        row |= {"loss": loss.detach(), "lr": run.lr()}
         run.meter.add(loss, outputs.detach(), targets)
+        whole = agree(loss.detach() * weight)
+        row |= {"loss": whole, "lr": run.lr()}
         run.advance()
-        return loss.detach()
+        return whole
 
-    def _between_steps(self, loss: Tensor) -> None:
+    def _between_steps(self, loss: Tensor) -> bool:
+        """Whether to go on; saves first where that is due or the run is to stop."""
         run = self.run
+        # On an accelerator reading a loss would wait for it at every step; there the epoch's mean tells, at its end.
+        if torch.device(self.config.device).type == "cpu" and not math.isfinite(loss.item()):
+            return False
         self.saver.beat(run)
+        stop = None
         try:
             if self.control is not None:
                 self.control(Progress(run.epoch + 1, run.step, run.total_steps, loss))
             self.interrupts.check()
-        except (StopTraining, KeyboardInterrupt, SystemExit):
+        except (StopTraining, KeyboardInterrupt, SystemExit) as request:
+            stop = request
+        stopping, due = together(stop is not None, self.saver.due(), device=self.config.device)
+        if stopping or due:
             self.saver.save(run)
-            raise
-        if self.saver.due():
-            self.saver.save(run)
+        if stopping:
+            raise stop or StopTraining("another process of the run was stopped")
+        return True
 
     def _evaluate(self, split: str) -> tuple[float, float]:
         return evaluate(self.run.forward_model, self.run.batches[split], self.run.task, self.config)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from adamw_lab.training.config import TrainConfig
+from adamw_lab.training.distributed import own_part, rank, total
 from adamw_lab.training.tasks import Task
 
 
@@ -22,10 +23,22 @@ class Meter:
         self.totals += torch.stack([loss.detach() * count, self.task.right(outputs, targets).to(loss.dtype)])
         self.count += count
 
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """The totals of all processes."""
+        count = total(torch.tensor(float(self.count), device=self.totals.device))
+        return {"totals": total(self.totals), "count": int(count)}
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Go on from the totals of all, which the first process keeps."""
+        first = rank() == 0
+        self.totals = state["totals"] if first else torch.zeros_like(self.totals)
+        self.count = state["count"] if first else 0
+
     def read(self) -> tuple[float, float]:
-        """(mean loss, accuracy) so far."""
-        loss, right = (self.totals / self.count).tolist()
-        return loss, right
+        """(mean loss, accuracy) so far, of all processes together."""
+        count = torch.tensor([self.count], dtype=self.totals.dtype, device=self.totals.device)
+        loss, right, count = total(torch.cat([self.totals, count])).tolist()
+        return loss / count, right / count
 
 
 def forward(model: nn.Module, inputs: Tensor, config: TrainConfig) -> Tensor:
@@ -41,7 +54,8 @@ def evaluate(model: nn.Module, batches, task: Task, config: TrainConfig) -> tupl
     """(mean loss without label smoothing, accuracy) on a split, in evaluation mode."""
     model.eval()
     meter = Meter(task, config.device)
-    for inputs, targets in batches.epoch(0):
+    for batch in batches.epoch(0):
+        inputs, targets, _ = own_part(*batch)
         outputs = forward(model, inputs, config)
         meter.add(task.loss(outputs, targets, 0.0), outputs, targets)
     return meter.read()

@@ -58,7 +58,7 @@ def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
     """
     known = run_dir / "config.json"
     if known.exists():
-        _refuse_other_config(run_dir, _read_json(known), config.model_dump(mode="json"))
+        _refuse_other_config(run_dir, _read_json(known), config.identity())
         if (run_dir / "summary.json").exists():
             return _read_run(run_dir, config)
     try:
@@ -72,7 +72,7 @@ def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
 
 def claim_run(run_dir: Path, config: TrainConfig) -> None:
     """Write the resolved config: from here on the directory takes no other run."""
-    _write_json(run_dir / "config.json", config.model_dump(mode="json"))
+    _write_json(run_dir / "config.json", config.identity())
 
 
 def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int | float]) -> None:

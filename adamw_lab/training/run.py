@@ -10,8 +10,10 @@ from torch import Tensor
 from adamw_lab.data import load_data, make_batches
 from adamw_lab.models import build_model, models_for, parameter_count
 from adamw_lab.optim import AdamWPrune
+from adamw_lab.optim.base import local
 from adamw_lab.training.assembly import check_batch_norm, make_optimizer, make_pruner
 from adamw_lab.training.config import TrainConfig
+from adamw_lab.training.distributed import gathered, load_model, load_optimizer, share, total
 from adamw_lab.training.injection import SpikeInjector
 from adamw_lab.training.metrics import Meter
 from adamw_lab.training.records import HISTORY, RunResult
@@ -38,7 +40,8 @@ class Run:
         layout = torch.channels_last if config.precision == "bfloat16" else torch.contiguous_format
         self.model = build_model(config.model, seed=config.seed, **self.model_arguments)
         self.model.to(config.device, memory_format=layout)
-        self.forward_model = torch.compile(self.model) if config.compile else self.model
+        shared = share(self.model, config.parallel)
+        self.forward_model = torch.compile(shared) if config.compile else shared
         check_batch_norm(self.model, config, len(data.train))
         self.batches = {
             split: make_batches(data, split, config.batch_size, device=config.device, seed=config.seed,
@@ -83,7 +86,9 @@ class Run:
         self.meter = Meter(self.task, self.config.device)
 
     def weights_finite(self) -> bool:
-        return all(bool(p.isfinite().all()) for p in self.model.parameters())
+        """Whether all are, on all processes."""
+        bad = sum(int((~local(p).isfinite()).any()) for p in self.model.parameters())
+        return float(total(torch.tensor(float(bad), device=self.config.device))) == 0
 
     def sparsity(self) -> float:
         if self.pruner is not None:
@@ -94,16 +99,25 @@ class Run:
         """The run as it ended; `test`: (loss, accuracy), or None if it diverged."""
         history = pd.DataFrame(self.history, columns=list(HISTORY)).astype(HISTORY)
         steps, layers = self.telemetry.frames()
-        return RunResult(history, self._summary(test), self.model.eval(), steps, layers)
+        summary = self._summary(test)
+        model = self.model
+        if self.config.parallel == "fsdp":
+            weights = gathered(model.state_dict())
+            model = build_model(self.config.model, **self.model_arguments).to(self.config.device)
+            model.load_state_dict(weights)
+        return RunResult(history, summary, model.eval(), steps, layers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `load_state_dict` needs to go on to the bit; tensors, numbers, strings, dicts and lists."""
+        """Everything that `load_state_dict` needs to go on to the bit; tensors, numbers, strings, dicts and lists.
+
+        All processes must call it. The meter's totals are those of all.
+        """
         cuda = torch.device(self.config.device).type == "cuda"
         return {
             "epoch": self.epoch, "batch": self.batch, "step": self.step, "seconds": self.seconds,
             "lr": float(self._lr), "history": self.history, "resumed_from": self.resumed_from,
-            "meter": {"totals": self.meter.totals, "count": self.meter.count},
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "meter": self.meter.state_dict(),
+            "model": gathered(self.model.state_dict()), "optimizer": gathered(self.optimizer.state_dict()),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "pruner": None if self.pruner is None else self.pruner.state_dict(),
             "telemetry": self.telemetry.state_dict(),
@@ -116,9 +130,9 @@ class Run:
             state[name] for name in ("epoch", "batch", "step", "seconds"))
         self._lr, self.history = state["lr"], state["history"]
         self.resumed_from = [*state["resumed_from"], self.step]
-        self.meter.totals, self.meter.count = state["meter"]["totals"], state["meter"]["count"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.meter.load_state_dict(state["meter"])
+        load_model(self.model, state["model"])
+        load_optimizer(self.optimizer, state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         if self.pruner is not None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from adamw_lab.training.checkpoint import save_checkpoint
+from adamw_lab.training.distributed import rank
 from adamw_lab.training.records import write_atomically
 from adamw_lab.training.run import Run
 
@@ -36,13 +37,15 @@ class Saver:
     def save(self, run: Run) -> None:
         """Write a checkpoint; OSError, which names the path, if that fails."""
         if self.run_dir is not None:
-            save_checkpoint(self.folder, run.step, self.config, run.state_dict())
+            state = run.state_dict()
+            if rank() == 0:
+                save_checkpoint(self.folder, run.step, self.config, state)
         self._saved = time.monotonic()
 
     def beat(self, run: Run, validation: tuple[float, float] | None = None) -> None:
         """Say in heartbeat.json where the run is, at most every two seconds, or with an epoch's validation."""
         now = time.monotonic()
-        if self.run_dir is None or validation is None and now - self._beat < BEAT:
+        if self.run_dir is None or rank() != 0 or validation is None and now - self._beat < BEAT:
             return
         self._beat = now
         last = run.history[-1]["validation_accuracy"] if run.history else None
@@ -52,6 +55,6 @@ class Saver:
 
     def remove(self) -> None:
         """Remove what only a run in progress needs."""
-        if self.run_dir is not None:
+        if self.run_dir is not None and rank() == 0:
             shutil.rmtree(self.folder, ignore_errors=True)
             (self.run_dir / "heartbeat.json").unlink(missing_ok=True)

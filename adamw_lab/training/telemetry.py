@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 STEPS = ("step", "epoch", "loss", "lr", "grad_norm", "clip_coefficient", "elements_clipped", "spikes", "resets",
@@ -138,7 +140,7 @@ class Telemetry:
             for what, tensor in (("weight_norm", p), ("grad_norm", p.grad), ("first_moment_norm", state.get("exp_avg")),
                                  ("second_moment_norm", state.get("exp_avg_sq"))):
                 if tensor is not None:
-                    self._pending_layers.append((step, name, what, torch.linalg.vector_norm(tensor.detach())))
+                    self._pending_layers.append((step, name, what, _norm([tensor.detach()])))
 
     def _dead(self, step: int, name: str, output: Tensor) -> None:
         self._calls[name] += 1  # torchvision's blocks call one ReLU twice
@@ -147,7 +149,8 @@ class Telemetry:
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    norm = get_total_norm(tensors)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _read(column: list[float | Tensor]) -> Tensor:

@@ -48,7 +48,7 @@ def test_history_and_summary():
     assert 0.3 < summary["test_accuracy"] <= 1 and 0 < summary["test_loss"] < math.log(10)
     assert summary["parameters"] == sum(p.numel() for p in result.model.parameters())
     assert summary["config"] == TrainConfig(**{**SMALL, "optimizer": "adamwadv", "lr": 3e-3, "epochs": 3,
-                                               "weight_decay": 0.01}).model_dump(mode="json")
+                                               "weight_decay": 0.01, "parallel": "none"}).model_dump(mode="json")
     assert not result.model.training
 
 
