@@ -62,13 +62,18 @@ def fit(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Fields of TrainConfig: model=lenet5 lr=1e-3 ..."),
     ] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Where the history and the summary go.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Where the run is kept, and resumed from.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Begin with a full-size recipe: cifar10_resnet18_sgd, ...")] = None,
 ) -> None:
-    """Train one model and print its summary."""
+    """Train one model and print its summary. Under torchrun, on all of its processes."""
     from adamw_lab import training
+    from adamw_lab.training.recipes import recipe as from_recipe
 
-    config = training.TrainConfig(**settings_from(settings or []))
+    given = settings_from(settings or [])
+    config = training.TrainConfig(**given) if recipe is None else from_recipe(recipe, **given)
     summary = training.fit(config, run_dir=run_dir).summary
+    if int(os.environ.get("RANK", "0")) > 0:
+        return
     for name, value in summary.items():
         if name != "config":
             typer.echo(f"{name:<20} {value:.4g}" if isinstance(value, float) else f"{name:<20} {value}")
@@ -139,7 +144,7 @@ def figures(
 @app.command()
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(help="step_time, memory, selection.", show_default="all")
+        list[str] | None, typer.Argument(help="step_time, memory, selection, training.", show_default="all")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the tables go; figures/data records them.")] = Path("runs/bench"),
 ) -> None:

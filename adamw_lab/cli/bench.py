@@ -49,9 +49,16 @@ def _selection() -> tuple[pd.DataFrame, list[str]]:
                   "kth_smallest_bytes", "largest_tensor_bytes"]
 
 
+def _training() -> tuple[pd.DataFrame, list[str]]:
+    from adamw_lab.bench.training import bench_training
+
+    return bench_training(), ["model", "way", "precision", "images_per_second", "ratio"]
+
+
 BENCHMARKS: dict[str, Callable[[], tuple[pd.DataFrame, list[str]]]] = {
     "step_time": _step_time,
     "memory": _memory,
     "selection": _selection,
+    "training": _training,
 }
 """name -> what measures it: the table, and the columns worth printing."""

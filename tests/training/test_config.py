@@ -41,10 +41,46 @@ from adamw_lab.training import TrainConfig, hardware
     ({"schedule": "linear"}, "schedule\n.*'cosine' or 'constant'"),
     ({"device": "cudda"}, r"unknown device 'cudda'; allowed: auto, cpu, cuda, mps\. Did you mean 'cuda'\?"),
     ({"device": "cuda:x"}, "device 'cuda:x' is malformed"),
+    ({"model_options": {"witdh": 2}}, r"unknown option 'witdh' of model 'resnet18'; allowed: width. Did you mean"),
+    ({"model": "lenet5", "model_options": {"width": 2}}, "unknown option 'width' of model 'lenet5'; allowed: none"),
+    ({"data_options": {"length": 9}}, "unknown option 'length' of dataset 'digits'; allowed: none"),
+    ({"dataset": "adding_problem", "data_options": {"length": 0}}, "Invalid length value: 0; allowed: a whole number"),
+    ({"dataset": "pydoc_text", "data_options": {"contxt": 9}}, "unknown option 'contxt' .* Did you mean 'context'"),
+    ({"pruner": {"target_sparsity": 0.5}}, r"unknown pruner None; allowed as pruner\['name'\]: magnitude, mov"),
+    ({"pruner": {"name": "magnitud"}}, "unknown pruner 'magnitud'; allowed .* Did you mean 'magnitude'"),
+    ({"pruner": {"name": "magnitude", "sparsity": 0.5}},
+     "unknown option 'sparsity' of pruner 'magnitude'; allowed: target_sparsity, .* Did you mean 'target_sparsity'"),
+    ({"pruner": {"name": "movement", "seed": 1}}, "unknown option 'seed' of pruner 'movement'"),
+    ({"optimizer": "adamwprune", "pruner": {"name": "random"}}, "pruner .* contradicts optimizer 'adamwprune'"),
+    ({"optimizer": "adamw", "optimizer_options": {"target_sparsity": 0.5}},
+     "unknown option 'target_sparsity' of optimizer 'adamw'"),
+    ({"spikes": {"factor": 10}}, "spikes need at or rate, one of them"),
+    ({"spikes": {"rate": 2}}, "Invalid rate of spikes: 2; allowed: a number from 0 to 1"),
+    ({"spikes": {"rate": 0.1, "kind": "noise"}}, "Invalid kind of spikes: 'noise'; allowed: gradient, batch"),
+    ({"spikes": {"rate": float("nan")}}, "spikes .* cannot be recorded"),
+    ({"parallel": "tp"}, "parallel\n.*'auto', 'none', 'ddp' or 'fsdp'"),
+    ({"telemetry_every": -1}, "telemetry_every\n.*greater than or equal to 0"),
+    ({"compile": "perhaps"}, "compile\n.*valid boolean"),
+    ({"split_seed": -1}, "split_seed\n.*greater than or equal to 0"),
+    ({"label_smoothing": -0.1}, "label_smoothing\n.*greater than or equal to 0"),
 ])
 def test_refuses(fields, message):
     with pytest.raises(ValidationError, match=message):
         TrainConfig(**fields)
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"parallel": "fsdp"}, "parallel 'fsdp' needs processes"), ({"parallel": "ddp"}, "parallel 'ddp' needs processes"),
+    ({"device": "cuda:99"}, "device 'cuda:99' is not on this machine")])
+def test_what_this_machine_cannot_do_is_refused_when_it_is_resolved(fields, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**fields).resolved()
+
+
+def test_compiling_takes_a_compiler(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ValidationError, match=r"compile True needs a C\+\+ compiler, one of g\+\+, .*allowed: False"):
+        TrainConfig(compile=True)
 
 
 def test_is_frozen():
