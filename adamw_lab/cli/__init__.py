@@ -81,16 +81,52 @@ def fit(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="A named study, such as optimizers.")],
+    name: Annotated[str | None, typer.Argument(help="A named study, such as optimizers.")] = None,
     profile: Annotated[str, typer.Option(help="Which data, at which size.")] = "quick",
     jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="by cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the runs go.", show_default="under runs/")] = None,
     record: Annotated[bool, typer.Option("--record", help="Also keep the numbers in figures/data.")] = False,
+    list_studies: Annotated[bool, typer.Option("--list", help="List the studies and run nothing.")] = False,
 ) -> None:
     """Run those points of a study that are not done yet, then print its table and draw its figure."""
-    from adamw_lab.experiments import run_study
+    from adamw_lab.experiments import STUDIES, run_study
 
+    if list_studies:
+        for known, one in STUDIES.items():
+            sizes = ", ".join(f"{size} ({len(one.points(size))} runs)" for size in one.profiles)
+            typer.echo(f"{known}: {one.question}\n    profiles: {sizes}")
+        return
+    if name is None:
+        raise ValueError(f"which study? allowed: {', '.join(STUDIES)}")
     raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record))
+
+
+@app.command()
+def batch(
+    notebook: Annotated[Path, typer.Argument(help="A notebook with a cell tagged 'parameters'; anybody's.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=V1,V2", help="Values of a parameter; seed=0..4 counts.")
+    ] = None,
+    grid: Annotated[Path | None, typer.Option(help="YAML with base, axes, zip, include, exclude.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="one a core")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where results go.", show_default="runs/<notebook>")] = None,
+    depends: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file or folder that the results depend on.", show_default="this package"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the points and run nothing.")] = False,
+    list_parameters: Annotated[
+        bool, typer.Option("--list-parameters", help="List the notebook's parameters and run nothing.")
+    ] = False,
+) -> None:
+    """Execute a notebook over a grid of its parameters. What is done is not run again."""
+    from adamw_lab.cli import batches
+
+    if list_parameters:
+        typer.echo(batches.list_parameters(notebook))
+        return
+    made = batches.make_grid(parameter or [], grid)
+    raise typer.Exit(batches.run(notebook, made, out=out, jobs=jobs, depends=depends, dry=dry_run))
 
 
 @app.command()
@@ -149,7 +185,7 @@ def bench(
     out: Annotated[Path, typer.Option(help="Where the tables go; figures/data records them.")] = Path("runs/bench"),
 ) -> None:
     """Measure speed and memory on this machine, quiet if the numbers are to mean anything, and keep the tables."""
-    from adamw_lab.cli.bench import measure
+    from adamw_lab.cli.benchmarks import measure
 
     for path in measure(names or [], out):
         typer.echo(path)

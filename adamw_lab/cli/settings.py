@@ -1,18 +1,10 @@
 """`key=value` arguments of the command line, and what is said of bad ones."""
 
-import re
 from typing import Any
 
 import yaml
 
-
-class _Yaml(yaml.SafeLoader):
-    """YAML in which 1e-4 is a number, as YAML 1.2 has it; PyYAML alone makes it a string."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?|\d*\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+from adamw_lab.experiments.yaml_numbers import Yaml
 
 
 def settings_from(pairs: list[str]) -> dict[str, Any]:
@@ -28,7 +20,7 @@ def settings_from(pairs: list[str]) -> dict[str, Any]:
         if name in settings:
             raise ValueError(f"{name!r} is given twice")
         try:
-            settings[name] = yaml.load(value, Loader=_Yaml)
+            settings[name] = yaml.load(value, Loader=Yaml)
         except yaml.YAMLError as error:
             raise ValueError(f"the value of {name!r} is not YAML: {value!r}") from error
     return settings

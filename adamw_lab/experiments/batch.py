@@ -27,6 +27,11 @@ class Point:
     run_dir: Path
 
     @property
+    def own_directory(self) -> dict[str, str]:
+        """The parameter `run_dir`, if the notebook has it."""
+        return {"run_dir": str(self.run_dir.resolve())} if "run_dir" in self.parameters else {}
+
+    @property
     def executed(self) -> Path:
         """Where the executed notebook is kept."""
         return self.run_dir / "notebook.ipynb"
@@ -63,7 +68,7 @@ def execute_point(point: Point) -> Outcome:
             papermill.execute_notebook(
                 point.notebook,
                 point.executed,
-                parameters={**point.parameters, "run_dir": str(point.run_dir.resolve())},
+                parameters={**point.parameters, **point.own_directory},
                 progress_bar=False,
                 config=Config(ipc),
             )

@@ -1,11 +1,13 @@
 """The parameters of a notebook, read from its own parameters cell and checked before anything starts.
 
-A parameters cell holds nothing but annotated assignments, `lr: float = None  # learning rate`. The annotation
-is the type, the value is the default, the comment is the help; a default of None lets None through.
+A parameters cell holds nothing but assignments, `lr: float = None  # learning rate, in (0, 1]`. The annotation is
+the type, or else the default's own; the value is the default, the comment is the help, and an interval in it, after
+"in", is the range. A default of None lets None through, and without an annotation anything.
 """
 
 import ast
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,10 @@ _TYPES = {
     "dict": TypeAdapter(dict | Json[dict]),
     "list": TypeAdapter(list | Json[list]),
 }
-_EXAMPLES = {"bool": "true", "int": "3", "float": "1e-3", "str": "text", "dict": '{"a": 1}', "list": "[1, 2]"}
+_TYPES["any"] = TypeAdapter(Any)
+_RANGE = re.compile(r"\bin ([\[(])\s*([-+.\deE]+|-inf)\s*,\s*([-+.\deE]+|inf)\s*([\])])")
+_EXAMPLES = {"bool": "true", "int": "3", "float": "1e-3", "str": "text", "dict": '{"a": 1}', "list": "[1, 2]",
+             "any": "anything"}
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,22 @@ class Parameter:
         wrong = isinstance(value, bool) and self.type in ("int", "float")
         try:
             if not wrong:
-                return _TYPES[self.type].validate_python(value)
+                return self._in_range(_TYPES[self.type].validate_python(value))
         except ValidationError:
             pass
         raise ValueError(f"parameter {self.name}: {value!r} is not of type {self.type} "
                          f"(for example {_EXAMPLES[self.type]})")
+
+    def _in_range(self, value: Any) -> Any:
+        declared = _RANGE.search(self.help)
+        if declared is None or self.type not in ("int", "float"):
+            return value
+        left, low, high, right = declared.groups()
+        above = value >= float(low) if left == "[" else value > float(low)
+        below = value <= float(high) if right == "]" else value < float(high)
+        if not (above and below):
+            raise ValueError(f"parameter {self.name}: {value!r} is out of range; allowed: {declared[0]}")
+        return value
 
 
 def parse_parameters(source: str) -> dict[str, Parameter]:
@@ -55,20 +71,46 @@ def parse_parameters(source: str) -> dict[str, Parameter]:
     lines = source.splitlines()
     found = {}
     for node in ast.parse(source).body:
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name) or node.value is None:
-            raise ValueError(f"line {node.lineno} of the parameters cell, {lines[node.lineno - 1]!r}: only annotated "
+        target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
+        target = node.target if isinstance(node, ast.AnnAssign) and node.value is not None else target
+        if not isinstance(target, ast.Name):
+            raise ValueError(f"line {node.lineno} of the parameters cell, {lines[node.lineno - 1]!r}: only "
                              "assignments belong there, such as `lr: float = 1e-3  # learning rate`")
-        name, kind = node.target.id, ast.unparse(node.annotation)
+        name, default = target.id, _literal(node.value, lines[node.lineno - 1])
+        kind = _kind(default) if isinstance(node, ast.Assign) else ast.unparse(node.annotation)
+        kind = kind.removesuffix(" | None")
+        if name in found:
+            raise ValueError(f"line {node.lineno} of the parameters cell: {name!r} is assigned twice")
         if kind not in _TYPES:
             raise ValueError(f"parameter {name}: unknown type {kind!r}; allowed: {', '.join(_TYPES)}")
         comment = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode().partition("#")[2]
-        found[name] = Parameter(name, kind, ast.literal_eval(node.value), comment.strip())
+        found[name] = Parameter(name, kind, default, comment.strip())
     return found
 
 
+def _literal(node: ast.expr, line: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(f"the parameters cell computes a default in {line!r}; allowed: plain values") from error
+
+
+def _kind(default: Any) -> str:
+    return type(default).__name__ if type(default).__name__ in _TYPES else "any"
+
+
 def inspect_parameters(notebook: str | Path) -> dict[str, Parameter]:
-    """The parameters of a notebook; ValueError if it has no cell tagged `parameters`."""
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    """The parameters of a notebook.
+
+    Raises:
+        ValueError: it is no notebook, or has no cell tagged `parameters`.
+        OSError: it cannot be read.
+    """
+    try:
+        content = json.loads(Path(notebook).read_text(encoding="utf-8"))
+        cells = content["cells"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{notebook} is not a notebook: {type(error).__name__}: {error}") from error
     for cell in cells:
         if "parameters" in cell.get("metadata", {}).get("tags", []):
             return parse_parameters("".join(cell["source"]))

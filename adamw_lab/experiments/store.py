@@ -41,6 +41,26 @@ def source_digest(root: Path = PACKAGE, parts: tuple[str, ...] = COMPUTING) -> s
     return digest.hexdigest()
 
 
+def files_digest(paths: tuple[Path, ...]) -> str:
+    """SHA-256 over files, and the files of folders: Python as its code, docstrings left out, all else as it stands.
+
+    Raises:
+        ValueError: nothing is there.
+    """
+    digest = hashlib.sha256()
+    for root in paths:
+        if not root.exists():
+            raise ValueError(f"depends: nothing at {root}")
+        for path in sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]:
+            if "__pycache__" in path.parts:
+                continue
+            content = path.read_bytes()
+            if path.suffix == ".py":
+                content = code_without_docs(content.decode()).encode()
+            digest.update(path.relative_to(root.parent).as_posix().encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
+
+
 def notebook_code(notebook: str | Path) -> list[str]:
     """The sources of a notebook's code cells; prose does not count."""
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]

@@ -38,7 +38,8 @@ def point(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "book.ipynb")
 
     def make(label, what="work", **parameters):
-        return Point(label, tmp_path / "book.ipynb", {"what": what, **parameters}, tmp_path / "runs" / label)
+        given = {"what": what, "run_dir": None, **parameters}
+        return Point(label, tmp_path / "book.ipynb", given, tmp_path / "runs" / label)
 
     return make
 
@@ -73,8 +74,8 @@ def test_an_interrupt_ends_the_running_points_and_their_kernels(point, tmp_path)
     script = tmp_path / "interrupted.py"
     script.write_text(
         "from pathlib import Path\nfrom adamw_lab.experiments.batch import Point, run_points\n"
-        f"if __name__ == '__main__':\n    run_points([Point('a', Path({str(waiting.notebook)!r}), {{'what': 'wait'}}, "
-        f"Path({str(waiting.run_dir)!r}))], jobs=1)\n")
+        f"if __name__ == '__main__':\n    run_points([Point('a', Path({str(waiting.notebook)!r}), "
+        f"{{'what': 'wait', 'run_dir': None}}, Path({str(waiting.run_dir)!r}))], jobs=1)\n")
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not (waiting.run_dir / "count").exists() and time.monotonic() < deadline:

@@ -76,7 +76,9 @@ def test_an_unknown_name_is_refused_with_the_nearest(notebook):
 
 
 @pytest.mark.parametrize(("source", "message"), [
-    ("lr: float = 1e-3\nlr = 2", "line 2 .*'lr = 2'.*only annotated assignments"),
+    ("lr: float = 1e-3\nlr = 2", "line 2 of the parameters cell: 'lr' is assigned twice"),
+    ("lr: float = 1e-3\nprint(lr)", r"line 2 .*'print\(lr\)'.*only assignments"),
+    ("lr = 2 * 3.0 + x", "the parameters cell computes a default in 'lr = 2 [*] 3.0 [+] x'; allowed: plain values"),
     ("lr: complex = 1", "parameter lr: unknown type 'complex'; allowed: bool, int")])
 def test_a_cell_that_declares_something_else_is_refused(source, message):
     with pytest.raises(ValueError, match=message):

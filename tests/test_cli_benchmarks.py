@@ -1,14 +1,11 @@
 """`adamw-lab bench`: which tables it makes, and where they go."""
 
-import importlib
-
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from adamw_lab import cli
-
-bench = importlib.import_module("adamw_lab.cli.bench")
+from adamw_lab.cli import benchmarks
 
 
 @pytest.fixture
@@ -23,7 +20,7 @@ def measured(monkeypatch):
 
         return run
 
-    monkeypatch.setattr(bench, "BENCHMARKS", {name: made(name) for name in bench.BENCHMARKS})
+    monkeypatch.setattr(benchmarks, "BENCHMARKS", {name: made(name) for name in benchmarks.BENCHMARKS})
     return ran
 
 
@@ -34,7 +31,7 @@ def run(*arguments):
 def test_all_benchmarks_run_and_leave_their_tables(measured, tmp_path):
     result = run("--out", tmp_path / "new")
     assert result.exit_code == 0
-    assert measured == list(bench.BENCHMARKS) == ["step_time", "memory", "selection", "training"]
+    assert measured == list(benchmarks.BENCHMARKS) == ["step_time", "memory", "selection", "training"]
     assert {p.name for p in (tmp_path / "new").iterdir()} == {f"{name}.csv" for name in measured}
     assert (tmp_path / "new/memory.csv").read_text() == "way,seconds,steps\nmemory,0.3333333,7\n"
     assert "memory\n   way  seconds\nmemory   0.3333\n" in result.stdout
