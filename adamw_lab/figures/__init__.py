@@ -11,6 +11,7 @@ from adamw_lab.figures.memory import fig_memory, memory_figure
 from adamw_lab.figures.pruning import fig_pruning, pruning_figure
 from adamw_lab.figures.runs import fig_comparison, fig_curves, fig_training, study_figure
 from adamw_lab.figures.sparsity import fig_sparsity
+from adamw_lab.figures.spikes import spike_figure
 from adamw_lab.figures.step_time import fig_step_time, step_time_figure
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, save, use_style
 
@@ -34,6 +35,7 @@ FIGURES = {
     "pruning-quick": _drawn_as(pruning_figure),
     "step_time": _of_table(step_time_figure),
     "memory": _of_table(memory_figure),
+    "spike": lambda data, name: spike_figure(),
 }
 """Each committed figure's name -> function (folder of the data, name) that draws it."""
 

@@ -96,6 +96,22 @@ def test_00_runs_from_its_own_folder(tmp_path, monkeypatch):
     assert "The run finished" in said and "test images are read rightly" in said
 
 
+def test_05_finds_what_it_says(tmp_path, monkeypatch):
+    path = ROOT / "notebooks" / "05_adamw_spam.ipynb"
+    book = execute(path, tmp_path, monkeypatch, path.parent, steps=250)
+    said = "".join(output.get("text", "") for cell in code(book) for output in cell.outputs)
+    assert "AdamW's v for 101 of the 101 steps that were left" in said and "a higher theta is the gentler one" in said
+    assert "3.1 times the learning rate without, and 1.0 times with the bias correction" in said
+
+
+def test_06_prunes_to_the_weight(tmp_path, monkeypatch):
+    path = ROOT / "notebooks" / "06_adamw_prune.ipynb"
+    book = execute(path, tmp_path, monkeypatch, path.parent, model="mlp", epochs=2, target_sparsity=0.5)
+    said = "".join(output.get("text", "") for cell in code(book) for output in cell.outputs)
+    assert "50.00% of the weights were pruned, 50% asked for; 0 came back" in said
+    assert "the 42,240 lowest of 84,480" in said
+
+
 def test_08_refuses_a_misspelt_parameter(tmp_path, monkeypatch):
     path = ROOT / "notebooks" / "08_resnet_experiment.ipynb"
     message = "unknown parameter 'optimiser'.*Did you mean 'optimizer'"

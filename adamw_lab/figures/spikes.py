@@ -1,0 +1,58 @@
+"""Figures of gradient spikes: what one does to an optimizer, and how well it is noticed."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from adamw_lab.figures.style import COLOURS, NAMES, WIDTH, new_figure
+from adamw_lab.optim import build_optimizer
+from adamw_lab.spikes import descend_bowl
+
+QUANTITIES = {"loss": "loss", "first_moment": "m, root mean square", "second_moment": "√v, root mean square",
+              "update": "change of a weight", "grad_norm": "gradient norm"}
+
+
+def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Mapping[int, float]) -> None:
+    """One quantity of `spikes.descend_bowl` over the steps, a line for each optimizer (a key of `NAMES`).
+
+    Dotted lines mark the spikes.
+    """
+    for step in spikes:
+        ax.axvline(step, color="#9A9A9A", linewidth=0.8, linestyle=":")
+    for name, run in runs.items():
+        ax.plot(run["step"], run[column], color=COLOURS[name], label=NAMES[name])
+    ax.set(yscale="log", xlabel="step", ylabel=QUANTITIES[column])
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> None:
+    """Precision against recall of detectors, a line each, the threshold at some of its points.
+
+    Args:
+        curves: name of the detector -> table of `spikes.precision_recall`.
+    """
+    for (name, curve), colour, marker in zip(curves.items(), ("#0072B2", "#D55E00", "#009E73"), "os^", strict=False):
+        ax.plot(100 * curve["recall"], 100 * curve["precision"], color=colour, marker=marker, label=name)
+    ax.set(xlabel="spikes that are found (%)", ylabel="calls that are right (%)", xlim=(-4, 104), ylim=(-4, 104))
+    ax.legend(loc="lower left")
+
+
+def fig_clipped(ax: Axes, table: pd.DataFrame) -> None:
+    """Elements clipped in % against θ; `table` has the columns `theta` and `clipped` (a fraction)."""
+    ax.plot(table["theta"], 100 * table["clipped"], color=COLOURS["adamwspam"], marker="o")
+    ax.set(xscale="log", xlabel="θ", ylabel="elements clipped (%)", ylim=(0, None))
+
+
+def spike_figure(at: int = 150, factor: float = 100.0, steps: int = 600, lr: float = 0.02) -> Figure:
+    """Change of a weight and loss around one spike in the bowl, for AdamW and AdamWSPAM; computed, in a second."""
+    options = {"adamw": {}, "adamwspam": {"spike_sigma": None}}
+    runs = {name: descend_bowl(lambda params, name=name: build_optimizer(name, params, lr=lr, **options[name]),
+                               steps=steps, spikes={at: factor}) for name in options}
+    figure, axes = new_figure(2, width=WIDTH, height=2.0)
+    for ax, column in zip(axes, ("second_moment", "update"), strict=True):
+        fig_bowl(ax, runs, column, {at: factor})
+    axes[1].legend(loc="upper right", fontsize=6.5)
+    return figure

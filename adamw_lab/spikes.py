@@ -1,0 +1,111 @@
+"""Gradient spikes in a model small enough to see: a noisy bowl, spikes of known place and size, any optimizer."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Make = Callable[[list[nn.Parameter]], Optimizer]
+
+
+def descend_bowl(make: Make, *, steps: int = 300, spikes: Mapping[int, float] | None = None, noise: float = 1.0,
+                 size: int = 64, seed: int = 0) -> pd.DataFrame:
+    """Descend L(w) = mean(w²)/2 from w = 1 by gradients w + noise·ε, ε standard normal, some multiplied into spikes.
+
+    Args:
+        make: parameters -> an optimizer that keeps `exp_avg` and `exp_avg_sq`.
+        steps: how many.
+        spikes: step, from 1 -> factor on that step's gradient; None (default): none.
+        noise: deviation of the gradients' noise.
+        size: number of weights.
+        seed: of the noise, which is the same for every optimizer.
+
+    Returns:
+        A row a step: `step`, `loss` after it, `grad_norm` before it (with the spike), `first_moment` and
+        `second_moment` (root mean squares over the weights of m and of √v, uncorrected), `update` (root mean square of
+        the change of a weight).
+
+    Raises:
+        ValueError: a spike outside the run, or a size, number of steps or noise out of range.
+    """
+    spikes = dict(spikes or {})
+    for name, value, low in (("steps", steps, 1), ("size", size, 1), ("noise", noise, 0)):
+        if not (math.isfinite(value) and value >= low):
+            raise ValueError(f"Invalid {name} value: {value!r}; allowed: a number of at least {low}")
+    for step in spikes:
+        if not 1 <= step <= steps:
+            raise ValueError(f"Invalid spike at step {step!r}; allowed: from 1 to {steps}")
+    generator = torch.Generator().manual_seed(seed)
+    noises = noise * torch.randn(steps, size, generator=generator, dtype=torch.float64)
+    w = nn.Parameter(torch.ones(size, dtype=torch.float64))
+    optimizer = make([w])
+    rows = []
+    for step in range(1, steps + 1):
+        before = w.detach().clone()
+        w.grad = (before + noises[step - 1]) * spikes.get(step, 1.0)
+        optimizer.step()
+        state = optimizer.state[w]
+        rows.append({"step": step, "loss": float(w.detach().square().mean()) / 2, "grad_norm": float(w.grad.norm()),
+                     "first_moment": _rms(state["exp_avg"]), "second_moment": _rms(state["exp_avg_sq"].sqrt()),
+                     "update": _rms(w.detach() - before)})
+    return pd.DataFrame(rows)
+
+
+def spike_scores(gradients: Tensor) -> Tensor:
+    """The gradient spike score of SPAM (arXiv 2501.06842): |g_t| by the mean of |g| over time, element by element.
+
+    `gradients` is [T, …] and so is the result; the paper speaks of a spike above 50.
+    """
+    sizes = gradients.abs()
+    return sizes / sizes.mean(dim=0)
+
+
+def norm_scores(norms: Sequence[float] | Tensor, history: int = 100, least: int = 10) -> Tensor:
+    """How many deviations each norm lies above the mean of up to `history` norms before it, [T]: the note's detector.
+
+    0 for the first `least`, of which no deviation is worth the name.
+    """
+    norms = torch.as_tensor(norms, dtype=torch.float64)
+    scores = torch.zeros_like(norms)
+    for t in range(least, len(norms)):
+        seen = norms[max(0, t - history) : t]
+        scores[t] = (norms[t] - seen.mean()) / seen.std()
+    return scores
+
+
+def precision_recall(scores: Tensor, truth: Tensor, thresholds: Sequence[float]) -> pd.DataFrame:
+    """How a detector that calls a spike above a threshold fares against the truth.
+
+    Returns:
+        A row a threshold: `threshold`, `precision` (of its calls, those that are spikes; 1 where there are none) and
+        `recall` (of the spikes, those that it calls), fractions.
+
+    Raises:
+        ValueError: there is no spike to find.
+    """
+    truth = truth.bool()
+    if not truth.any():
+        raise ValueError("truth holds no spike: recall is not defined")
+    rows = []
+    for threshold in thresholds:
+        called = scores > threshold
+        hits = int((called & truth).sum())
+        rows.append({"threshold": threshold, "precision": hits / int(called.sum()) if called.any() else 1.0,
+                     "recall": hits / int(truth.sum())})
+    return pd.DataFrame(rows)
+
+
+def steps_until_calm(spiked: pd.DataFrame, calm: pd.DataFrame, column: str, at: int, share: float = 0.1) -> int:
+    """Steps from a spike at step `at` until `column` is back within `share` of the run without it, for good."""
+    after = spiked["step"] >= at
+    apart = (spiked[column] - calm[column]).abs()[after] > share * calm[column][after]
+    last: Any = apart[apart].index.max()
+    return 0 if pd.isna(last) else int(spiked["step"][last]) - at + 1
+
+
+def _rms(t: Tensor) -> float:
+    return float(t.square().mean().sqrt())

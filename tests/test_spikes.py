@@ -1,0 +1,77 @@
+"""The bowl against the textbook, and the detectors against counts by hand."""
+
+import math
+
+import pytest
+import torch
+
+from adamw_lab.optim import AdamWSPAM, textbook
+from adamw_lab.spikes import descend_bowl, norm_scores, precision_recall, spike_scores, steps_until_calm
+
+
+def adamw(params):
+    return torch.optim.AdamW(params, lr=0.05)
+
+
+def test_the_bowl_is_descended_by_the_rule():
+    table = descend_bowl(adamw, steps=5, spikes={3: 20.0}, size=4, seed=7)
+    noises = torch.randn(5, 4, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    w, state = torch.ones(4, dtype=torch.float64), {}
+    for step in range(1, 6):
+        g = (w + noises[step - 1]) * (20.0 if step == 3 else 1.0)
+        w = textbook.adamw(w, g, state, lr=0.05)
+        assert table["loss"][step - 1] == pytest.approx(float(w.square().mean()) / 2, rel=1e-12)
+        assert table["grad_norm"][step - 1] == pytest.approx(float(g.norm()), rel=1e-12)
+    assert table["step"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_without_noise_the_bowl_is_reached():
+    table = descend_bowl(adamw, steps=200, noise=0.0)
+    assert table["loss"].iloc[-1] < 1e-3 < table["loss"].iloc[0]
+
+
+def test_a_clipped_spike_does_less():
+    spikes = {60: 100.0}
+    plain = descend_bowl(adamw, spikes=spikes)
+    clipped = descend_bowl(lambda p: AdamWSPAM(p, lr=0.05, spike_sigma=None), spikes=spikes)
+    assert clipped["second_moment"][60] < 0.3 * plain["second_moment"][60]
+
+
+def test_scores_are_sizes_by_their_mean():
+    gradients = torch.tensor([[1.0, -2.0], [-1.0, 2.0], [4.0, 2.0]])
+    torch.testing.assert_close(spike_scores(gradients), gradients.abs() / torch.tensor([2.0, 2.0]))
+
+
+def test_norms_are_held_against_those_before_them():
+    norms = [1.0, 2.0, 3.0, 10.0]
+    scores = norm_scores(norms, history=2, least=2)
+    assert scores[:2].tolist() == [0, 0]
+    assert scores[3] == pytest.approx((10 - 2.5) / math.sqrt(0.5))
+    assert scores[2] == pytest.approx((3 - 1.5) / math.sqrt(0.5))
+
+
+def test_precision_and_recall_by_hand():
+    scores = torch.tensor([5.0, 1.0, 3.0, 0.0])
+    truth = torch.tensor([True, True, False, False])
+    table = precision_recall(scores, truth, [0.5, 2.0, 4.0, 9.0])
+    assert table["precision"].tolist() == pytest.approx([2 / 3, 1 / 2, 1, 1])
+    assert table["recall"].tolist() == [1, 0.5, 0.5, 0]
+    with pytest.raises(ValueError, match="truth holds no spike"):
+        precision_recall(scores, torch.zeros(4), [1.0])
+
+
+def test_calm_returns_when_it_returns_for_good():
+    calm = descend_bowl(adamw, steps=10, noise=0.0)
+    spiked = calm.copy()
+    spiked.loc[[3, 6], "update"] *= 2
+    assert steps_until_calm(spiked, calm, "update", at=4) == 4
+    assert steps_until_calm(calm, calm, "update", at=4) == 0
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"spikes": {0: 9.0}}, "Invalid spike at step 0; allowed: from 1 to 300"),
+    ({"spikes": {301: 9.0}}, "Invalid spike at step 301"), ({"steps": 0}, "Invalid steps value: 0"),
+    ({"noise": -1.0}, "Invalid noise value: -1.0; allowed: a number of at least 0"), ({"size": 0}, "Invalid size")])
+def test_bad_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        descend_bowl(adamw, **options)
