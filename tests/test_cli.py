@@ -152,11 +152,18 @@ def test_notebooks_by_the_beginning_of_their_name(foreign_checkout):
     assert not (foreign_checkout / "out").exists()
 
 
-def test_figures_hands_over_its_folders(monkeypatch, tmp_path):
-    monkeypatch.setattr("adamw_lab.figures.draw_all", lambda out, data: [out / "x.svg", data])
-    result = run("figures", "--out", tmp_path / "a", "--data", tmp_path / "b")
-    assert result.exit_code == 0
-    assert result.stdout.splitlines() == [str(tmp_path / "a" / "x.svg"), str(tmp_path / "b")]
+def test_figures_hands_over_what_it_is_asked(monkeypatch, tmp_path):
+    monkeypatch.setattr("adamw_lab.figures.draw_all", lambda out, data, **more: [out / "x.svg", data, *more.items()])
+    monkeypatch.setattr("adamw_lab.figures.manifest", lambda data: {"x": str(data)})
+    folders = ("--out", tmp_path / "a", "--data", tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    result = run("figures", *folders)
+    assert result.exit_code == 0 and json.loads((tmp_path / "a" / "manifest.json").read_text()) == {
+        "x": str(tmp_path / "b")}
+    (tmp_path / "a" / "manifest.json").unlink()
+    result = run("figures", "spike", *folders, "--format", "pdf", "--width", "3.3")
+    assert "('names', ['spike'])" in result.output and "('width', 3.3)" in result.output
+    assert not (tmp_path / "a" / "manifest.json").exists()
 
 
 def test_figures_without_numbers_are_refused(tmp_path):

@@ -167,13 +167,18 @@ def executes(notebook: Path, result: Path) -> bool:
 
 @app.command()
 def figures(
+    names: Annotated[list[str] | None, typer.Argument(help="Which figures.", show_default="all")] = None,
     out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("figures"),
     data: Annotated[Path, typer.Option(help="The recorded numbers.")] = Path("figures/data"),
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="svg, png or pdf; may be repeated.", show_default="svg, png")
+    ] = None,
+    width: Annotated[float | None, typer.Option(help="Inches; 3.3 is a column.", show_default="each its own")] = None,
 ) -> None:
-    """Redraw every committed figure from its recorded numbers."""
-    from adamw_lab.figures import draw_all
+    """Redraw the committed figures from their recorded numbers, or export them for a write-up."""
+    from adamw_lab.cli.pictures import redraw
 
-    for path in draw_all(out, data):
+    for path in redraw(names or [], out, data, formats or [], width):
         typer.echo(path)
 
 

@@ -58,7 +58,7 @@ def fig_comparison(ax: Axes, runs: pd.DataFrame) -> None:
         ax.plot(points, [height] * len(points), MARKERS[name], color=COLOURS[name], markeredgecolor="white",
                 markeredgewidth=0.5, markersize=6)
     ax.set_yticks(range(len(means)), [_row_label(name, runs) for name in means.index])
-    ax.set(xlabel="validation accuracy after the last epoch (%)", ylim=(-0.6, len(means) - 0.4))
+    ax.set(xlabel="validation accuracy (%)", ylim=(-0.6, len(means) - 0.4))
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
 

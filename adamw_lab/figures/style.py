@@ -1,6 +1,9 @@
 """One style for all figures, and files that come out the same, byte for byte, whenever they are drawn."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import matplotlib as mpl
@@ -48,6 +51,14 @@ NAMES = {
 WIDTH = 3.4
 """Inches of one column of a paper; 7 inches are two."""
 
+COMMITTED = ("svg", "png")
+# Dates and versions off, so that a redraw is the same file.
+FORMATS = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None},
+           "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+SQUEEZE = 0.75
+"""Panels asked to be narrower than this share of what they were made for go under each other, not side by side."""
+_width: ContextVar[float | None] = ContextVar("width", default=None)
+
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the same everywhere
     "font.size": 8.0,
@@ -71,6 +82,7 @@ STYLE = {
     "savefig.dpi": 220,
     "figure.constrained_layout.use": True,
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "svg.hashsalt": "adamw-lab",
 }
 
@@ -80,27 +92,50 @@ def use_style() -> None:
     mpl.rcParams.update(STYLE)
 
 
+@contextmanager
+def at_width(width: float | None) -> Iterator[None]:
+    """Within it `new_figure` makes figures `width` inches wide, whatever is asked for; None changes nothing.
+
+    Raises ValueError for a width outside [2, 20].
+    """
+    if width is not None and not 2 <= width <= 20:
+        raise ValueError(f"width: {width!r} inches is not allowed; allowed: 2 to 20")
+    token = _width.set(width)
+    try:
+        yield
+    finally:
+        _width.reset(token)
+
+
 def new_figure(columns: int = 1, *, width: float = WIDTH, height: float = 2.4) -> tuple[Figure, list]:
     """A figure in the project's style and its axes, side by side; sizes in inches."""
     use_style()
-    figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
+    rows, asked = 1, _width.get()
+    if asked is not None:
+        if asked < SQUEEZE * width:
+            rows, columns, height = columns, 1, height * columns
+        width = asked
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
     plt.close(figure)  # pyplot forgets it, so that a notebook shows it where it is asked for and not twice
-    return figure, list(axes[0])
+    return figure, list(axes.flat)
 
 
-def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Write `path`.svg and `path`.png (220 dpi), without dates or versions in them.
+def save(figure: Figure, path: str | Path, formats: Sequence[str] = COMMITTED) -> list[Path]:
+    """Write `path`.svg and `path`.png (220 dpi), or the formats named (keys of `FORMATS`), without dates or versions.
 
-    Each file appears whole or not at all. The style must be that of `use_style`.
+    Each file appears whole or not at all. The style must be that of `use_style`. ValueError for another format.
     """
     path = Path(path)
+    for suffix in formats:
+        if suffix not in FORMATS:
+            raise ValueError(f"unknown format {suffix!r}; allowed: {', '.join(FORMATS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+    for suffix in formats:
         target = path.with_name(f"{path.name}.{suffix}")
         draft = path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
         with mpl.rc_context(STYLE):
-            figure.savefig(draft, format=suffix, metadata=metadata)
+            figure.savefig(draft, format=suffix, metadata=FORMATS[suffix])
         os.replace(draft, target)
         written.append(target)
     return written

@@ -1,27 +1,15 @@
 """Figures of runs: what is drawn is what the table says, and the table stays as it was."""
 
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from adamw_lab.figures import (
-    FIGURES,
-    draw_all,
-    fig_comparison,
-    fig_curves,
-    fig_images,
-    fig_training,
-    new_figure,
-    study_figure,
-)
+from adamw_lab.figures import fig_comparison, fig_curves, fig_images, fig_training, new_figure, study_figure
 from adamw_lab.figures.style import NAMES
 
 matplotlib.use("agg")
-FIGURES_FOLDER = Path(__file__).parents[2] / "figures"
 
 
 @pytest.fixture
@@ -85,18 +73,5 @@ def test_images_become_one_picture(ax):
     assert np.asarray(ax.images[1].get_array()).shape[-1] == 3
 
 
-def test_all_committed_figures_are_redrawn_to_the_byte(tmp_path):
-    """With the versions of constraints.txt, which make uses."""
-    written = draw_all(tmp_path, FIGURES_FOLDER / "data")
-    assert {path.stem for path in written} == {path.stem for path in FIGURES_FOLDER.glob("*.svg")} == set(FIGURES)
-    for path in written:
-        assert path.read_bytes() == (FIGURES_FOLDER / path.name).read_bytes(), path.name
-
-
 def test_a_study_has_two_panels(runs, epochs):
     assert len(study_figure(runs, epochs).axes) == 2
-
-
-def test_missing_numbers_are_named(tmp_path):
-    with pytest.raises(ValueError, match="figure 'optimizers-quick': no numbers at .*optimizers-quick.csv"):
-        draw_all(tmp_path, tmp_path)

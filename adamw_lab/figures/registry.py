@@ -1,0 +1,103 @@
+"""The committed figures: what each draws, from which recorded numbers, for which notebook, with what caption."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from adamw_lab.figures.memory import memory_figure
+from adamw_lab.figures.pruning import pruning_figure
+from adamw_lab.figures.runs import study_figure
+from adamw_lab.figures.spikes import spike_figure
+from adamw_lab.figures.step_time import step_time_figure
+from adamw_lab.figures.style import COMMITTED, at_width, save
+from adamw_lab.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A committed figure.
+
+    Attributes:
+        draw: takes the tables of `data`, in their order, and returns the figure. Without data it computes what it
+            draws, in a second or two and always the same.
+        data: CSV files under `figures/data/`.
+        notebook: the file name of the notebook that it belongs to.
+        caption: what it shows; a sentence or two, in plain text.
+    """
+
+    draw: Callable[..., Figure]
+    data: tuple[str, ...]
+    notebook: str
+    caption: str
+
+
+def _study(name: str) -> tuple[str, str]:
+    return f"{name}.csv", f"{name}-epochs.csv"
+
+
+FIGURES: dict[str, Recorded] = {
+    "optimizers-quick": Recorded(
+        study_figure, _study("optimizers-quick"), "08_resnet_experiment.ipynb",
+        "ResNet-18 on scikit-learn's digits, default learning rates, two seeds each. Left, validation accuracy of "
+        "every epoch, each seed faint and the mean strong; right, after the last epoch, a dot a seed and a bar at the mean."),
+    "spike": Recorded(
+        spike_figure, (), "05_adamw_spam.ipynb",
+        "One gradient a hundred times too long in a noisy quadratic bowl: the second moment remembers it for hundreds "
+        "of steps, in which AdamW's weights hardly move."),
+    "pruning-quick": Recorded(
+        pruning_figure, _study("pruning-quick"), "06_adamw_prune.ipynb",
+        "ResNet-18 on the digits: validation accuracy against the share of weights pruned, for four scores, three "
+        "seeds each; bands are the range over seeds, the dashed line is the network without pruning."),
+    "step_time": Recorded(
+        step_time_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
+        "A step's time by that of torch.optim.AdamW(fused=True) in the same turn; lower is faster."),
+    "memory": Recorded(
+        memory_figure, ("memory.csv",), "12_speed_and_memory.ipynb",
+        "Bytes a parameter that training ResNet-18 keeps, by component, and what a mask update takes for a moment; the "
+        "number is what pruning keeps for a weight."),
+}
+
+
+def draw_all(out: str | Path, data: str | Path, *, names: Sequence[str] = (), formats: Sequence[str] = COMMITTED,
+             width: float | None = None) -> list[Path]:
+    """Redraw committed figures into `out` from the numbers under `data`; returns the files written.
+
+    Args:
+        names: which; empty (default): all.
+        formats: `svg`, `png`, `pdf`; default: the two that are committed.
+        width: inches; None (default): each figure's own. Panels that would be too narrow are stacked.
+
+    Raises:
+        ValueError: an unknown figure or format, or the numbers of a figure are missing.
+    """
+    for name in names:
+        if name not in FIGURES:
+            raise ValueError(f"unknown figure {name!r}; allowed: {', '.join(FIGURES)}.{did_you_mean(name, FIGURES)}")
+    written = []
+    for name in names or FIGURES:
+        written += save(draw(name, data, width), Path(out) / name, formats)
+    return written
+
+
+def draw(name: str, data: str | Path, width: float | None = None) -> Figure:
+    """One committed figure from the numbers under `data`; ValueError where they are missing."""
+    figure = FIGURES[name]
+    try:
+        tables = [pd.read_csv(Path(data) / file) for file in figure.data]
+    except FileNotFoundError as error:
+        raise ValueError(f"figure {name!r}: no numbers at {error.filename}") from error
+    with at_width(width):
+        return figure.draw(*tables)
+
+
+def manifest(data: str | Path) -> dict[str, dict[str, object]]:
+    """Each committed figure's caption, notebook, and the SHA-256 of every file that it is drawn from."""
+    return {
+        name: {"caption": figure.caption, "notebook": f"notebooks/{figure.notebook}",
+               "data": {file: hashlib.sha256((Path(data) / file).read_bytes()).hexdigest() for file in figure.data}}
+        for name, figure in FIGURES.items()
+    }
