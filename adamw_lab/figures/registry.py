@@ -43,7 +43,8 @@ FIGURES: dict[str, Recorded] = {
     "optimizers-quick": Recorded(
         study_figure, _study("optimizers-quick"), "08_resnet_experiment.ipynb",
         "ResNet-18 on scikit-learn's digits, default learning rates, two seeds each. Left, validation accuracy of "
-        "every epoch, each seed faint and the mean strong; right, after the last epoch, a dot a seed and a bar at the mean."),
+        "every epoch, each seed faint and the mean strong; right, after the last epoch, a dot a seed and a bar at "
+        "the mean."),
     "spike": Recorded(
         spike_figure, (), "05_adamw_spam.ipynb",
         "One gradient a hundred times too long in a noisy quadratic bowl: the second moment remembers it for hundreds "
