@@ -11,13 +11,14 @@ PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "papermill")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-def provenance() -> dict[str, object]:
-    """Commit ("" outside a checkout), whether it was changed, versions, hardware and time, ready for JSON."""
+def provenance(folder: Path = CHECKOUT) -> dict[str, object]:
+    """Commit checked out in `folder` ("" if none is), whether it was changed, versions, hardware and time, ready for
+    JSON; default: of this project."""
     import adamw_lab
 
     return {
         "adamw_lab": adamw_lab.__version__,
-        **git_state(),
+        **git_state(folder),
         "python": platform.python_version(),
         **{name: installed(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
@@ -38,6 +39,12 @@ def git_state(folder: Path = CHECKOUT) -> dict[str, object]:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
     except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
         return {"commit": "", "dirty": False}
+
+
+def checkout_of(file: str | Path) -> Path:
+    """The checkout that holds a file; the file's own folder where none does."""
+    folder = Path(file).resolve().parent
+    return next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
 
 
 def installed(package: str) -> str:

@@ -28,13 +28,19 @@ def run(*arguments):
 def test_points_run_once_and_failures_are_named(book, tmp_path):
     first = run(book, "-p", "x=2,3", "-p", "mode=plain", "--out", tmp_path / "out", "--jobs", 2)
     assert first.exit_code == 1
-    assert "failed: x3_plain: AssertionError: three is bad" in first.stdout
+    assert "failed: x3_plain: cell 3: AssertionError: three is bad" in first.stdout
     assert "1 done, 0 skipped because they were done before, 1 failed" in first.stdout
     (answer,) = (tmp_path / "out").glob("x2_plain-*/answer")
     assert answer.read_text() == "plain 4"
     assert (answer.parent / "done.json").is_file()
     second = run(book, "-p", "x=2", "-p", "mode=plain", "--out", tmp_path / "out")
     assert second.exit_code == 0 and "0 done, 1 skipped" in second.stdout
+    (failed,) = (tmp_path / "out").glob("x3_plain-*")
+    said = run("--status", tmp_path / "out").stdout
+    assert said == (f"failed:  {failed.name}: cell 3: AssertionError: three is bad\n"
+                    f"         see {failed / 'notebook.ipynb'}\n1 done, 0 running, 1 failed, 0 waiting\n")
+    kept = run(book, "-p", "x=2,3", "-p", "mode=plain", "--out", tmp_path / "out", "--retry-failed", "no")
+    assert kept.exit_code == 1 and "0 done, 1 skipped because they were done before, 1 failed" in kept.stdout
 
 
 def test_a_grid_file_and_the_command_line_together(book, tmp_path):
@@ -78,7 +84,15 @@ def test_parameters_are_listed(book):
     (["-p", "x=many"], "parameter x: 'many' is not of type int (for example 3)"),
     (["-p", "x=11"], "parameter x: 11 is out of range; allowed: in [0, 10]"),
     (["-p", "x=1", "-p", "x=2"], "'x' is given twice"),
-    (["--depends", "/nowhere"], "depends: nothing at /nowhere")])
+    (["--depends", "/nowhere"], "depends: nothing at /nowhere"),
+    (["--executor", "slurm"], "unknown executor 'slurm'; allowed: local, ray"),
+    (["--address", "h:1"], "address and what a point takes of a cluster need executor ray"),
+    (["--executor", "ray", "--jobs", "2"], "with executor ray the cluster decides"),
+    (["--gpus", "one"], "--gpus 'one': expected the GPUs' numbers, such as 0,1"),
+    (["--jobs-per-gpu", "2"], "--jobs-per-gpu goes with --gpus"),
+    (["--preload", "nowhere.at_all"], "preload: no module 'nowhere.at_all' is installed"),
+    (["--preload", "torch", "--cold-kernels"], "exclude each other"),
+    (["--retry-failed", "maybe"], "--retry-failed 'maybe'; allowed: yes, no")])
 def test_bad_input_is_refused_before_anything_starts(book, tmp_path, arguments, message):
     result = run(book, *arguments, "--out", tmp_path / "out")
     assert result.exit_code == 2 and message in result.stderr
@@ -107,6 +121,15 @@ def test_notebooks_that_cannot_run(book, change, message):
 def test_a_file_that_is_no_json(book):
     book.write_text("{")
     assert "is not a notebook: JSONDecodeError" in run(book, "--dry-run").stderr
+
+
+def test_the_status_of_a_folder_without_a_batch(tmp_path):
+    result = run("--status", tmp_path)
+    assert result.exit_code == 2 and "no batch has run in" in result.stderr
+
+
+def test_no_notebook():
+    assert "which notebook?" in run().stderr
 
 
 def test_jobs_zero(book):

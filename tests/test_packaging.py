@@ -47,7 +47,7 @@ def run_make(*arguments, path=os.environ["PATH"]):
     )
 
 
-@pytest.mark.parametrize("extra", ["lab", "dev", "bench"])
+@pytest.mark.parametrize("extra", ["lab", "dev", "bench", "ray", "tensorboard"])
 def test_every_dependency_is_pinned_to_a_version_it_admits(extra):
     pinned = {canonicalize_name(name): version for name, version in (line.split("==") for line in pins())}
     for name, specifier in requirements(extra).items():

@@ -6,6 +6,8 @@ What a command needs is imported inside it, so that `--help` answers at once.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +40,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+Executor = Annotated[str, typer.Option(help="local, or ray for many machines.")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster, host:port.", show_default="one of our own, here")]
+Retry = Annotated[str, typer.Option("--retry-failed", metavar="yes|no", help="Try again what failed before.")]
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -86,6 +91,9 @@ def study(
     jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="by cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the runs go.", show_default="under runs/")] = None,
     record: Annotated[bool, typer.Option("--record", help="Also keep the numbers in figures/data.")] = False,
+    executor: Executor = "local",
+    address: Address = None,
+    retry_failed: Retry = "yes",
     list_studies: Annotated[bool, typer.Option("--list", help="List the studies and run nothing.")] = False,
 ) -> None:
     """Run those points of a study that are not done yet, then print its table and draw its figure."""
@@ -98,35 +106,78 @@ def study(
         return
     if name is None:
         raise ValueError(f"which study? allowed: {', '.join(STUDIES)}")
-    raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record))
+    with told_when_stopped():
+        raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record, executor=executor,
+                                   address=address, retry_failed=yes(retry_failed)))
 
 
 @app.command()
 def batch(
-    notebook: Annotated[Path, typer.Argument(help="A notebook with a cell tagged 'parameters'; anybody's.")],
+    notebook: Annotated[
+        Path | None, typer.Argument(help="A notebook with a cell tagged 'parameters'; anybody's.", show_default=False)
+    ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option("-p", metavar="NAME=V1,V2", help="Values of a parameter; seed=0..4 counts.")
     ] = None,
     grid: Annotated[Path | None, typer.Option(help="YAML with base, axes, zip, include, exclude.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="one a core")] = None,
     out: Annotated[Path | None, typer.Option(help="Where results go.", show_default="runs/<notebook>")] = None,
     depends: Annotated[
         list[Path] | None,
         typer.Option(help="A file or folder that the results depend on.", show_default="this package"),
     ] = None,
+    retry_failed: Retry = "yes",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="one a core")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs of this machine, such as 0,1; a point sees one.")] = None,
+    jobs_per_gpu: Annotated[int | None, typer.Option(min=1, help="Points at once on each.", show_default="1")] = None,
+    executor: Executor = "local",
+    address: Address = None,
+    cpus: Annotated[float | None, typer.Option(min=0, help="Ray: cores a point takes.", show_default="threads")] = None,
+    gpus_per_point: Annotated[float, typer.Option(min=0, help="Ray: GPUs a point takes.")] = 0,
+    preload: Annotated[
+        list[str] | None, typer.Option(help="A module that kernels start with, beside those known to bear it.")
+    ] = None,
+    cold_kernels: Annotated[bool, typer.Option("--cold-kernels", help="Start every kernel from nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the points and run nothing.")] = False,
     list_parameters: Annotated[
         bool, typer.Option("--list-parameters", help="List the notebook's parameters and run nothing.")
     ] = False,
+    status: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Say where the points in DIR are, and run nothing.")
+    ] = None,
 ) -> None:
     """Execute a notebook over a grid of its parameters. What is done is not run again."""
     from adamw_lab.cli import batches
+    from adamw_lab.experiments.progress import status as status_of
 
+    if status is not None:
+        typer.echo("\n".join(status_of(status)))
+        return
+    if notebook is None:
+        raise ValueError("which notebook? adamw-lab batch NOTEBOOK -p name=v1,v2 …")
     if list_parameters:
         typer.echo(batches.list_parameters(notebook))
         return
+    where = batches.where(jobs=jobs, executor=executor, preload=preload, cold=cold_kernels, gpus=gpus,
+                          jobs_per_gpu=jobs_per_gpu, address=address, cpus=cpus, gpus_per_point=gpus_per_point)
     made = batches.make_grid(parameter or [], grid)
-    raise typer.Exit(batches.run(notebook, made, out=out, jobs=jobs, depends=depends, dry=dry_run))
+    with told_when_stopped():
+        raise typer.Exit(batches.run(notebook, made, out=out, depends=depends, dry=dry_run,
+                                     retry_failed=yes(retry_failed), **where))
+
+
+def yes(answer: str) -> bool:
+    if answer not in ("yes", "no"):
+        raise ValueError(f"--retry-failed {answer!r}; allowed: yes, no")
+    return answer == "yes"
+
+
+@contextmanager
+def told_when_stopped() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command takes up what is not done")
+        raise
 
 
 @app.command()

@@ -3,8 +3,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from adamw_lab.experiments import Grid, inspect_parameters, parse_axis, plan_grid, read_grid, run_grid
+from adamw_lab.experiments.imports import check_preload
+from adamw_lab.experiments.progress import tell
 
 
 def make_grid(axes: list[str], file: Path | None) -> Grid:
@@ -32,24 +35,34 @@ def list_parameters(notebook: Path) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def run(notebook: Path, grid: Grid, *, out: Path | None, jobs: int | None, depends: list[Path] | None,
-        dry: bool) -> int:
+def run(notebook: Path, grid: Grid, *, out: Path | None, depends: list[Path] | None, dry: bool, retry_failed: bool,
+        **where: Any) -> int:
     """Execute a grid, or list its points; 0, or 1 if a point failed."""
     folder = Path("runs") / notebook.stem if out is None else out
+    if not dry:
+        return tell(run_grid(notebook, grid, out=folder, depends=depends, retry_failed=retry_failed, **where))
     points = plan_grid(notebook, grid, folder, depends)
-    if dry:
-        for point in points:
-            print(point.run_dir)
-        print(f"{len(points)} points")
-        return 0
-    try:
-        outcomes = run_grid(notebook, grid, out=folder, jobs=jobs, depends=depends)
-    except KeyboardInterrupt:
-        print("stopped; the same command takes up what is not done")
-        raise
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for outcome in failed:
-        print(f"failed: {outcome.point.label}: {outcome.error}\n        see {outcome.point.executed}")
-    counts = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
-    print("{} done, {} skipped because they were done before, {} failed".format(*counts))
-    return 1 if failed else 0
+    for point in points:
+        print(point.run_dir)
+    print(f"{len(points)} points")
+    return 0
+
+
+def where(*, jobs: int | None, executor: str, preload: list[str] | None, cold: bool, gpus: str | None,
+          jobs_per_gpu: int | None, address: str | None, cpus: float | None, gpus_per_point: float) -> dict[str, Any]:
+    """The options of the command line as `make_executor` takes them.
+
+    Raises:
+        ValueError: options that exclude each other, a module that is not installed, GPUs that are no numbers.
+    """
+    if cold and preload:
+        raise ValueError("--cold-kernels and --preload exclude each other")
+    check_preload(preload or [])
+    named = [] if gpus is None else gpus.split(",")
+    if not all(name.isdecimal() for name in named):
+        raise ValueError(f"--gpus {gpus!r}: expected the GPUs' numbers, such as 0,1")
+    if jobs_per_gpu is not None and (not named or jobs is not None):
+        raise ValueError("--jobs-per-gpu goes with --gpus and without --jobs")
+    return {"executor": executor, "jobs": jobs if jobs_per_gpu is None else jobs_per_gpu,
+            "preload": None if cold else preload or [], "gpus": named, "address": address, "cpus_per_point": cpus,
+            "gpus_per_point": gpus_per_point}

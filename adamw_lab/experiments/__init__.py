@@ -1,13 +1,16 @@
 """Experiments: typed notebook parameters, points and their execution, the run store, the named studies."""
 
-from adamw_lab.experiments.batch import Outcome, Point, run_points
+from adamw_lab.experiments.batch import run_points
 from adamw_lab.experiments.catalogue import STUDIES, Profile, Study, find_study
+from adamw_lab.experiments.executors import LocalExecutor, make_executor
 from adamw_lab.experiments.gridrun import plan_grid, run_grid
 from adamw_lab.experiments.grids import Grid, parse_axis, read_grid
 from adamw_lab.experiments.parameters import check_parameters, collect_parameters, inspect_parameters
+from adamw_lab.experiments.points import Outcome, Point
 from adamw_lab.experiments.store import load_history, load_runs, run_name, write_json
 from adamw_lab.experiments.study import record_study, run_study
 
-__all__ = ["STUDIES", "Grid", "Outcome", "Point", "Profile", "Study", "check_parameters", "collect_parameters",
-           "find_study", "inspect_parameters", "load_history", "load_runs", "parse_axis", "plan_grid", "read_grid",
-           "record_study", "run_grid", "run_name", "run_points", "run_study", "write_json"]
+__all__ = ["STUDIES", "Grid", "LocalExecutor", "Outcome", "Point", "Profile", "Study", "check_parameters",
+           "collect_parameters", "find_study", "inspect_parameters", "load_history", "load_runs", "make_executor",
+           "parse_axis", "plan_grid", "read_grid", "record_study", "run_grid", "run_name", "run_points", "run_study",
+           "write_json"]

@@ -1,154 +1,90 @@
-"""Points and their execution: a point is one papermill execution of a notebook, in a process of its own."""
+"""Running points: those that are not done, as many at a time as the executor takes, shared with other batches."""
 
-import multiprocessing
-import os
-import sys
-import tempfile
+import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from adamw_lab.experiments.store import is_done, mark_done
+from adamw_lab.experiments.executors import Executor
+from adamw_lab.experiments.points import Outcome, Point
+from adamw_lab.experiments.store import FAILED, is_done, read_json
 
-# Libraries that size their thread pools when they are imported, before the notebook could say anything.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One execution: a notebook, its complete parameters, and the directory that its results go to."""
-
-    label: str
-    notebook: Path
-    parameters: dict[str, Any]
-    run_dir: Path
-
-    @property
-    def own_directory(self) -> dict[str, str]:
-        """The parameter `run_dir`, if the notebook has it."""
-        return {"run_dir": str(self.run_dir.resolve())} if "run_dir" in self.parameters else {}
-
-    @property
-    def executed(self) -> Path:
-        """Where the executed notebook is kept."""
-        return self.run_dir / "notebook.ipynb"
+RETRY = 1.0
+"""Seconds until a point that another batch is running is looked at again."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a point. `error` is the last line of the failing cell's error."""
+def run_points(points: Sequence[Point], executor: Executor, *, report: Callable[[Outcome], None] = lambda outcome: None,
+               tick: Callable[[list[Point]], None] = lambda running: None, retry_failed: bool = True) -> list[Outcome]:
+    """Execute all points; finished ones are skipped, and one that fails stops no other.
 
-    point: Point
-    status: Literal["done", "skipped", "failed"]
-    seconds: float = 0.0
-    error: str = ""
+    Any number of batches, on any number of machines, may run the same points in one file system: each takes the next
+    point that is neither done nor in other hands, and all end when all points have.
 
+    Args:
+        report: called with each outcome as it comes.
+        tick: called about twice a second with the points that are running.
+        retry_failed: try again what failed in an earlier batch (default).
 
-Report = Callable[[Outcome], None]
-
-
-def execute_point(point: Point) -> Outcome:
-    """Execute one point here and now. Its directory is declared finished only if every cell ran."""
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
-
-    start = time.monotonic()
-    point.run_dir.mkdir(parents=True, exist_ok=True)
-    if threads := point.parameters.get("threads"):
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel prints that its modules are frozen
-    with tempfile.TemporaryDirectory(prefix="adamw-lab-") as sockets:
-        # Kernels that start side by side over TCP race for ports; a socket directory of its own has no rival.
-        ipc = {"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}} if os.name == "posix" else {}
-        try:
-            papermill.execute_notebook(
-                point.notebook,
-                point.executed,
-                parameters={**point.parameters, **point.own_directory},
-                progress_bar=False,
-                config=Config(ipc),
-            )
-        except PapermillExecutionError as error:
-            reason = f"{error.ename}: {error.evalue}".strip().splitlines()[-1]
-            return Outcome(point, "failed", time.monotonic() - start, reason)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
-            return Outcome(point, "failed", time.monotonic() - start, reason)
-    seconds = time.monotonic() - start
-    mark_done(point.run_dir, label=point.label, seconds=round(seconds, 3))
-    return Outcome(point, "done", seconds)
-
-
-def run_points(points: Sequence[Point], *, jobs: int, report: Report = lambda outcome: None,
-               tick: Callable[[], None] = lambda: None) -> list[Outcome]:
-    """Execute all points, `jobs` at a time; finished ones are skipped, and one that fails stops no other.
-
-    `report` is called with each outcome as it comes, `tick` about once a second. Ctrl-C ends the running
-    points, kernels included, and is raised again; their directories stay unfinished, and the next call takes
-    them up.
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM. Nothing more is finished; running points are interrupted (a second Ctrl-C
+            kills them) and stay unfinished, and the next call takes them up.
+        OSError: a directory cannot be written.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs: {jobs} is not allowed; at least 1 point must run at a time")
-    outcomes = {point.run_dir: Outcome(point, "skipped") for point in points if is_done(point.run_dir)}
+    for point in points:
+        point.announce()
+    outcomes = {point.run_dir: outcome for point in points if (outcome := _before(point, retry_failed)) is not None}
     for outcome in outcomes.values():
         report(outcome)
-    waiting = [point for point in points if point.run_dir not in outcomes]
-    running: dict[Connection, tuple[Point, multiprocessing.Process]] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                connection, process = _start(waiting[0])
-                running[connection] = waiting.pop(0), process
-            for connection in wait(list(running), timeout=1.0):
-                point, process = running.pop(connection)
-                outcomes[point.run_dir] = _result(point, connection, process)
-                report(outcomes[point.run_dir])
-            tick()
-    finally:
-        _stop([process for _, process in running.values()])
+    waiting = [(0.0, point) for point in points if point.run_dir not in outcomes]
+    running: dict[Any, Point] = {}
+    with _terminable(), executor:
+        try:
+            while waiting or running:
+                now = time.monotonic()
+                while len(running) < executor.slots and (ready := _next(waiting, now)) is not None:
+                    running[executor.submit(ready)] = ready
+                for handle in executor.wait(list(running), 0.5):
+                    point = running.pop(handle)
+                    outcome = executor.result(handle, point)
+                    if outcome.status == "busy":
+                        waiting.append((time.monotonic() + RETRY, point))
+                    else:
+                        outcomes[point.run_dir] = outcome
+                        report(outcome)
+                tick(list(running.values()))
+        except BaseException:
+            executor.stop()
+            raise
     return [outcomes[point.run_dir] for point in points]
 
 
-def _start(point: Point) -> tuple[Connection, multiprocessing.Process]:
-    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-    if sys.platform != "win32":
-        context.set_forkserver_preload(["papermill"])
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(point, sender))
-    process.start()
-    sender.close()
-    return receiver, process
+def _before(point: Point, retry_failed: bool) -> Outcome | None:
+    """The outcome of a point that is not to be run."""
+    if is_done(point.run_dir):
+        return Outcome(point, "skipped")
+    if not retry_failed and (point.run_dir / FAILED).is_file():
+        return Outcome(point, "failed", error=read_json(point.run_dir / FAILED)["error"])
+    return None
 
 
-def _work(point: Point, sender: Connection) -> None:
-    point.run_dir.mkdir(parents=True, exist_ok=True)
-    with open(point.run_dir / "log.txt", "w") as log:
-        os.dup2(log.fileno(), 2)  # what a kernel prints outside its notebook would tear the progress bar
-    try:
-        sender.send(execute_point(point))
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(1)
+def _next(waiting: list[tuple[float, Point]], now: float) -> Point | None:
+    """Take out the first point whose time has come."""
+    for place, (when, point) in enumerate(waiting):
+        if when <= now:
+            del waiting[place]
+            return point
+    return None
 
 
-def _result(point: Point, connection: Connection, process: multiprocessing.Process) -> Outcome:
-    try:
-        outcome = connection.recv()
-    except EOFError:
-        outcome = None
-    connection.close()
-    process.join()
-    return outcome or Outcome(point, "failed", error=f"its process ended with exit code {process.exitcode}")
+class _terminable:
+    """Within it SIGTERM is what Ctrl-C is: a scheduler that ends a job leaves it to be taken up again."""
 
+    def __enter__(self) -> None:
+        self.main = threading.current_thread() is threading.main_thread()
+        if self.main:
+            self.before = signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-def _stop(processes: list[multiprocessing.Process]) -> None:
-    for process in processes:
-        process.terminate()  # nbclient shuts its kernel down on SIGTERM
-    for process in processes:
-        process.join(timeout=10)
-        if process.is_alive():
-            process.kill()
-            process.join()
+    def __exit__(self, *error: object) -> None:
+        if self.main:
+            signal.signal(signal.SIGTERM, self.before)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adamw_lab.experiments.batch import Outcome, Point, run_points
+from adamw_lab.experiments.batch import run_points
+from adamw_lab.experiments.executors import make_executor
 from adamw_lab.experiments.grids import Grid
 from adamw_lab.experiments.parameters import check_given, inspect_parameters
+from adamw_lab.experiments.points import Outcome, Point
 from adamw_lab.experiments.progress import Progress
 from adamw_lab.experiments.store import files_digest, run_name
-from adamw_lab.provenance import cores
 
 OWN = "adamw_lab"
 
@@ -41,24 +42,45 @@ def plan_grid(notebook: str | Path, grid: Grid, out: str | Path, depends: Sequen
         raise ValueError("the grid has no points: everything is excluded")
     digest = _digest(notebook, depends)
     checked = [check_given(known, given, notebook.name) for given in points]
+    if "training_options" in known:
+        checked = [resolved(given) for given in checked]
     labels = [_label(notebook, grid, point) for point in checked]
     return [Point(label, notebook, parameters, out / run_name(label, notebook, parameters, digest))
             for label, parameters in zip(labels, checked, strict=True)]
 
 
-def run_grid(notebook: str | Path, grid: Grid, *, out: str | Path | None = None, jobs: int | None = None,
-             depends: Sequence[str | Path] | None = None) -> list[Outcome]:
-    """Execute those points of a grid that are not done yet; see `plan_grid`, whose errors come before anything runs.
+def run_grid(notebook: str | Path, grid: Grid, *, out: str | Path | None = None,
+             depends: Sequence[str | Path] | None = None, retry_failed: bool = True, **where: Any) -> list[Outcome]:
+    """Execute those points of a grid that are not done yet; see `plan_grid`, whose errors come before anything runs,
+    and `run_points`, which says how batches share their work.
 
     Args:
         out: None (default): `runs/<name of the notebook>`.
-        jobs: points at a time; None (default): one a core.
+        retry_failed: try again what failed before (default).
+        where: jobs, preload, executor and the like: see `make_executor`, whose `kind` is called `executor` here.
     """
     notebook = Path(notebook)
     points = plan_grid(notebook, grid, Path("runs") / notebook.stem if out is None else out, depends)
-    jobs = min(len(points), cores()) if jobs is None else jobs
-    with Progress(len(points), jobs) as progress:
-        return run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
+    executor = make_executor(where.pop("executor", "local"), points=points, **where)
+    with Progress(len(points), executor.slots) as progress:
+        return run_points(points, executor, report=progress.report, tick=progress.tick, retry_failed=retry_failed)
+
+
+def resolved(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a notebook that hands them to `TrainConfig`, the rest in `training_options`, as they will be: the
+    device, the precision and the optimizer's own defaults in place of "auto" and None. Threads: one, if not said.
+
+    Raises:
+        ValueError: a setting that training refuses.
+    """
+    from adamw_lab.training import TrainConfig
+
+    settings = {name: value for name, value in parameters.items() if name in TrainConfig.model_fields}
+    if settings.get("threads", ...) is None:
+        settings["threads"] = 1
+    full = TrainConfig(**parameters["training_options"], **settings).resolved().model_dump()
+    own = {name: full.pop(name) for name in settings}
+    return {**parameters, **own, "training_options": full}
 
 
 def _digest(notebook: Path, depends: Sequence[str | Path] | None) -> str | None:

@@ -13,6 +13,8 @@ import pandas as pd
 PACKAGE = Path(__file__).resolve().parent.parent
 # What a result is computed with. Figures, widgets and the runner may change without discarding one.
 COMPUTING = ("pruning", "optim", "data", "models", "training", "compiled.py")
+POINT, FAILED = "point.json", "failed.json"
+"""What is to run in a directory, and how it failed there last."""
 # Where a run lies does not change what it finds.
 NOT_HASHED = ("run_dir",)
 
@@ -94,6 +96,10 @@ def write_json(path: str | Path, content: Any) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     os.replace(draft, path)
+
+
+def read_json(path: str | Path) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def is_done(run_dir: str | Path) -> bool:

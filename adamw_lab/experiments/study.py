@@ -2,15 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from adamw_lab.experiments.batch import Point, run_points
+from adamw_lab.experiments.batch import run_points
 from adamw_lab.experiments.catalogue import Study, find_study
+from adamw_lab.experiments.executors import make_executor
+from adamw_lab.experiments.gridrun import resolved
 from adamw_lab.experiments.parameters import check_parameters
-from adamw_lab.experiments.progress import Progress
+from adamw_lab.experiments.points import Point
+from adamw_lab.experiments.progress import Progress, tell
 from adamw_lab.experiments.store import load_history, load_runs, run_name
-from adamw_lab.provenance import CHECKOUT, cores
+from adamw_lab.provenance import CHECKOUT
 
 RECORDS = CHECKOUT / "figures" / "data"
 RECORDED = ["arm", "optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
@@ -26,31 +30,26 @@ def study_folder(name: str, profile: str, out: str | Path | None = None) -> Path
 
 def plan_study(study: Study, profile: str, folder: Path) -> list[Point]:
     """The points of a study, all checked; ValueError for a setting that the notebook or training refuses."""
-    from adamw_lab.training import TrainConfig
-
     notebook = CHECKOUT / "notebooks" / study.notebook
     if not notebook.is_file():
         raise ValueError(f"no notebook at {notebook}: studies run from a checkout of the project, "
                          "installed by `pip install -e .`")
     points = []
     for label, given in study.points(profile).items():
-        parameters = check_parameters(notebook, given)
-        more = parameters["training_options"]
-        settings = {name: value for name, value in parameters.items() if name in TrainConfig.model_fields}
-        resolved = TrainConfig(**more, **settings).resolved().model_dump()
-        parameters.update({name: resolved.pop(name) for name in settings}, training_options=resolved)
+        parameters = resolved(check_parameters(notebook, given))
         points.append(Point(label, notebook, parameters, folder / run_name(label, notebook, parameters)))
     return points
 
 
-def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out: str | Path | None = None,
-              record: bool = False) -> int:
+def run_study(name: str, *, profile: str = "quick", out: str | Path | None = None, record: bool = False,
+              retry_failed: bool = True, **where: Any) -> int:
     """Run what is not done yet of a study, print its table and draw its figure; 0, or 1 if a point failed.
 
     Args:
-        jobs: points at a time; None (default): one a core on a CPU, one on an accelerator.
         out: where the runs go; None (default): `runs/<study>-<profile>`.
         record: also write the numbers to `figures/data/` of the checkout, from which figures are redrawn.
+        retry_failed: try again what failed before (default).
+        where: jobs, executor and the like: see `make_executor`, whose `kind` is called `executor` here.
 
     Raises:
         ValueError: an unknown study or profile, or settings that the notebook refuses; nothing has started.
@@ -58,37 +57,21 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     study = find_study(name, profile)
     folder = study_folder(name, profile, out)
     points = plan_study(study, profile, folder)
-    jobs = default_jobs(points) if jobs is None else jobs
-    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/",
+    executor = make_executor(where.pop("executor", "local"), points=points, **where)
+    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {executor.slots} at a time, in {folder}/",
           flush=True)
-    try:
-        with Progress(len(points), jobs) as progress:
-            outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
-    except KeyboardInterrupt:
-        print("stopped; the same command takes up what is not done")
-        raise
+    with Progress(len(points), executor.slots) as progress:
+        outcomes = run_points(points, executor, report=progress.report, tick=progress.tick, retry_failed=retry_failed)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if len(failed) < len(outcomes):
         runs, history = results(points, folder)
         print(f"\n{table(runs)}\n{study.note}\n")
         for path in draw(study, runs, history, folder / f"{name}-{profile}"):
             print(f"figure: {path}")
-    for outcome in failed:
-        print(f"failed: {outcome.point.label}: {outcome.error}\n        see {outcome.point.executed}")
     if record and not failed:
         for path in record_study(runs, history, RECORDS / f"{name}-{profile}"):
             print(f"recorded: {path}")
-    counts = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
-    print("{} done, {} skipped because they were done before, {} failed".format(*counts))
-    return 1 if failed else 0
-
-
-def default_jobs(points: list[Point]) -> int:
-    """As many points at a time as the cores carry; one on an accelerator."""
-    first = points[0].parameters
-    if first.get("device", "cpu") != "cpu":
-        return 1
-    return max(1, min(len(points), cores() // (first.get("threads") or cores())))
+    return tell(outcomes)
 
 
 def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
