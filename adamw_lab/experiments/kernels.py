@@ -33,6 +33,8 @@ from adamw_lab.provenance import cores
 # Libraries that size their thread pools when they are imported, before the notebook could say anything.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 ALWAYS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell")
+# OpenBLAS, and the allocator that PyArrow brings.
+_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 _PR_SET_PDEATHSIG = 1
 # multiprocessing polls all children whenever it starts one, which is not made for several threads.
 _PROCESSES = threading.Lock()
@@ -193,16 +195,17 @@ def _start(settings: KernelSettings, arguments: list[str], cwd: str | None, env:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """Within it the server and its forks start without what is the runner's own: its `__main__`, which a fork would run
-    again, and its OpenBLAS threads, which OpenBLAS starts when it is imported and a fork has none of."""
-    main, name = sys.modules["__main__"], "OPENBLAS_NUM_THREADS"
-    before = os.environ.get(name)
-    sys.modules["__main__"], os.environ[name] = ModuleType("__main__"), "1"
+    """Within it the server and its forks start without the runner's own `__main__`, which a fork would run again, and
+    the server without the threads that libraries start when they are imported, of which a fork has none."""
+    main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in _NO_THREADS}
+    sys.modules["__main__"] = ModuleType("__main__")
+    os.environ.update(_NO_THREADS)
     try:
         yield
     finally:
         sys.modules["__main__"] = main
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class _Descriptor:
@@ -270,7 +273,9 @@ def _as_if_new(threads: int | None) -> None:
         threadpoolctl.threadpool_limits(threads or cores())
     if "matplotlib" in modules and "MPLBACKEND" not in os.environ:
         modules["matplotlib"].rcParams["backend"] = "module://matplotlib_inline.backend_inline"
-    if threads and "torch" in modules:
-        modules["torch"].set_num_threads(threads)
     if threads and "numba" in modules:
-        modules["numba"].config.reload_config()
+        numba, most = modules["numba"], modules["numba"].config.NUMBA_NUM_THREADS
+        os.environ["NUMBA_NUM_THREADS"] = str(most)  # Numba allows no other value any more, only to use fewer
+        numba.set_num_threads(min(threads, most))
+    if threads and "torch" in modules:  # after Numba, whose OpenMP layer sets OpenMP's threads, which are torch's
+        modules["torch"].set_num_threads(threads)
