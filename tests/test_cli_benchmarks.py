@@ -31,7 +31,7 @@ def run(*arguments):
 def test_all_benchmarks_run_and_leave_their_tables(measured, tmp_path):
     result = run("--out", tmp_path / "new")
     assert result.exit_code == 0
-    assert measured == list(benchmarks.BENCHMARKS) == ["step_time", "memory", "selection", "training"]
+    assert measured == list(benchmarks.BENCHMARKS) == ["step_time", "memory", "selection", "training", "batch"]
     assert {p.name for p in (tmp_path / "new").iterdir()} == {f"{name}.csv" for name in measured}
     assert (tmp_path / "new/memory.csv").read_text() == "way,seconds,steps\nmemory,0.3333333,7\n"
     assert "memory\n   way  seconds\nmemory   0.3333\n" in result.stdout
@@ -45,6 +45,6 @@ def test_one_benchmark_by_name(measured, tmp_path):
 def test_an_unknown_benchmark_is_refused_before_any_runs(measured, tmp_path):
     result = run("memory", "selections", "--out", tmp_path)
     assert result.exit_code == 2
-    assert ("unknown benchmark 'selections'; allowed: step_time, memory, selection, training. "
+    assert ("unknown benchmark 'selections'; allowed: step_time, memory, selection, training, batch. "
             "Did you mean 'selection'?") in result.stderr
     assert not measured

@@ -236,7 +236,7 @@ def figures(
 @app.command()
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(help="step_time, memory, selection, training.", show_default="all")
+        list[str] | None, typer.Argument(help="step_time, memory, selection, training, batch.", show_default="all")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the tables go; figures/data records them.")] = Path("runs/bench"),
 ) -> None:

@@ -55,10 +55,17 @@ def _training() -> tuple[pd.DataFrame, list[str]]:
     return bench_training(), ["model", "way", "precision", "images_per_second", "ratio"]
 
 
+def _batch() -> tuple[pd.DataFrame, list[str]]:
+    from adamw_lab.bench.batch import bench_batch
+
+    return bench_batch(), ["name", "count", "done", "seconds", "seconds_each", "ratio"]
+
+
 BENCHMARKS: dict[str, Callable[[], tuple[pd.DataFrame, list[str]]]] = {
     "step_time": _step_time,
     "memory": _memory,
     "selection": _selection,
     "training": _training,
+    "batch": _batch,
 }
 """name -> what measures it: the table, and the columns worth printing."""

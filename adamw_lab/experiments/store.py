@@ -112,29 +112,52 @@ def mark_done(run_dir: str | Path, **facts: Any) -> None:
     write_json(Path(run_dir) / "done.json", facts)
 
 
-def load_runs(folder: str | Path) -> pd.DataFrame:
-    """The summaries of all finished runs under `folder`, one row a run.
+def load_runs(where: str | Path) -> pd.DataFrame:
+    """The finished runs under a folder, or of a study, one row a run.
 
     Columns: run (the directory's name), path, what `summary.json` holds, and the settings of the run's
-    `config` that it does not repeat (batch_size, lr, …; dicts as JSON text). What a run lacks is NA there.
+    `config` that it does not repeat (batch_size, lr, …; dicts as JSON text). A notebook that writes no `summary.json`
+    has its parameters in their place. What a run lacks is NA there.
+
+    Args:
+        where: a folder, or the name of a study and its profile, `optimizers-quick`, which lies under `runs/`.
+
+    Raises:
+        ValueError: neither is there.
     """
     rows = []
-    for done in sorted(Path(folder).rglob("done.json")):
-        summary = json.loads((done.parent / "summary.json").read_text(encoding="utf-8"))
+    for done in sorted(_folder(where).rglob("done.json")):
+        summary = _summary(done.parent)
         config = summary.pop("config", {})
         row = {"run": done.parent.name, "path": str(done.parent), **config, **summary}
         rows.append({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()})
     return pd.DataFrame(rows)
 
 
-def load_history(folder: str | Path) -> pd.DataFrame:
-    """The curves of all finished runs under `folder`, a row an epoch, with the columns run, optimizer, seed."""
+def _folder(where: str | Path) -> Path:
+    for folder in (Path(where), Path("runs") / where):
+        if folder.is_dir():
+            return folder
+    raise ValueError(f"no runs at {str(where)!r}: there is no such folder, nor one of that name in runs/")
+
+
+def _summary(run_dir: Path) -> dict[str, Any]:
+    try:
+        return read_json(run_dir / "summary.json")
+    except FileNotFoundError:
+        point = run_dir / POINT
+        return {"config": read_json(point)["parameters"]} if point.is_file() else {}
+
+
+def load_history(where: str | Path) -> pd.DataFrame:
+    """The curves of those finished runs under a folder, or of a study, that have any: a row an epoch, with the columns
+    run, optimizer, seed. See `load_runs`."""
     import duckdb
 
-    runs = load_runs(folder)
-    if runs.empty:
+    runs = load_runs(where)
+    files = [str(file) for file in (Path(path) / "history.parquet" for path in runs.get("path", [])) if file.is_file()]
+    if not files:
         return pd.DataFrame()
-    files = [str(Path(path) / "history.parquet") for path in runs["path"]]
     query = "SELECT * FROM read_parquet(?, union_by_name = true, filename = 'file')"
     with duckdb.connect() as connection:
         curves = connection.execute(query, [files]).df()

@@ -115,6 +115,24 @@ def test_curves_load_with_their_run(tmp_path):
     assert curves["train_loss"].tolist() == [2.0, 1.0, 2.0, 1.0]
 
 
+def test_runs_of_a_notebook_without_a_summary_show_their_parameters(tmp_path):
+    make_run(tmp_path, "a", seed=0)
+    (tmp_path / "b").mkdir()
+    store.write_json(tmp_path / "b" / "point.json", {"label": "b", "parameters": {"x": 2, "mode": "loud"}})
+    store.mark_done(tmp_path / "b", label="b")
+    runs = store.load_runs(tmp_path).set_index("run")
+    assert runs.loc["b", "x"] == 2 and runs.loc["b", "mode"] == "loud" and runs.loc[["a"], "x"].isna().all()
+    assert store.load_history(tmp_path)["run"].unique().tolist() == ["a"]
+
+
+def test_a_study_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs" / "optimizers-quick", "a", seed=0)
+    assert store.load_runs("optimizers-quick")["run"].tolist() == ["a"]
+    with pytest.raises(ValueError, match="no runs at 'nothing'"):
+        store.load_runs("nothing")
+
+
 def test_an_empty_store_is_an_empty_table(tmp_path):
     assert store.load_runs(tmp_path).empty and store.load_history(tmp_path).empty
 
