@@ -196,8 +196,8 @@ def _start(settings: KernelSettings, arguments: list[str], cwd: str | None, env:
 @contextmanager
 def _apart() -> Iterator[None]:
     """Within it the server and its forks start without the runner's own `__main__`, which a fork would run again, and
-    the server without the threads that libraries start when they are imported, of which a fork has none. Ctrl-C, which a
-    terminal sends to all, does not reach them either: it is the runner that stops a kernel."""
+    the server without the threads that libraries start when they are imported, of which a fork has none. Ctrl-C, which
+    a terminal sends to all, does not reach them either: it is the runner that stops a kernel."""
     main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in _NO_THREADS}
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(_NO_THREADS)
