@@ -225,9 +225,8 @@ def _checked(optimizer: str | Make, lr: float, betas: tuple[float, float] | None
     for name, value in (("lr", lr), ("eps", 0.0 if eps is None else eps), ("weight_decay", weight_decay)):
         if not 0 <= value < np.inf:
             raise ValueError(f"Invalid {name} value: {value!r}; allowed: a number of at least 0")
-    for beta in betas or ():
-        if not 0 <= beta < 1:
-            raise ValueError(f"Invalid betas: {betas!r}; allowed: two numbers in [0, 1)")
+    if betas is not None and not (len(betas) == 2 and all(0 <= beta < 1 for beta in betas)):
+        raise ValueError(f"Invalid betas: {betas!r}; allowed: two numbers in [0, 1)")
     if not isinstance(optimizer, str):
         given = {"betas": betas, "eps": eps, "weight_decay": weight_decay or None}
         return {"lr": lr} | {name: value for name, value in given.items() if value is not None}

@@ -51,7 +51,7 @@ FIGURES: dict[str, Recorded] = {
         adam_figure, (), "02_adam.ipynb",
         "Left, Adam's steps without the bias correction under a constant gradient; with it they are 1. Middle, how far "
         "a weight gets whose gradient is there at a share of the steps. Right, the step against the gradient's size. "
-        "Dots are measured, lines beneath them are formulas."),
+        "Left and right, dots are measured and lines are formulas."),
     "optimizers-quick": Recorded(
         study_figure, _study("optimizers-quick"), "08_resnet_experiment.ipynb",
         "ResNet-18 on scikit-learn's digits, default learning rates, two seeds each. Left, validation accuracy of "
