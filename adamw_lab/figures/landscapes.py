@@ -19,7 +19,7 @@ from adamw_lab.landscapes import LANDSCAPES, Landscape, get_landscape
 
 CLASSICS = ("sgd_plain", "sgd", "adagrad", "rmsprop", "adam")
 FLOOR = 1e-8
-"""Losses this close to the lowest are drawn as if they were here."""
+"""Losses closer than this to the lowest, and shorter steps, are drawn here."""
 _GROUND = ("#FFFFFF", "#F8F8F6", "#F1F1EE", "#EAEAE6", "#E3E3DE", "#DCDCD6", "#D5D5CE", "#CECEC6", "#C7C7BE")
 
 
@@ -96,22 +96,25 @@ def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataF
 def fig_strides(ax: Axes, run: pd.DataFrame, name: str) -> None:
     """The length of each step along x (strong) and along y (faint, dashed) of one run, on a logarithmic axis."""
     for coordinate, alpha, dashes in (("x", 1.0, "-"), ("y", 0.55, (0, (2, 1)))):
-        _line(ax, coordinate, run["step"][1:], run[coordinate].diff().abs()[1:].clip(lower=1e-12),
+        _line(ax, coordinate, run["step"][1:], run[coordinate].diff().abs()[1:].clip(lower=FLOOR),
               color=look(name)["color"], alpha=alpha, linestyle=dashes, label=f"along {coordinate}")
     ax.set(yscale="log", xlabel="step", ylabel="length of a step")
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def fig_sweep(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Mean loss over a descent against its learning rate; where a line stops, the descent went up rather than down.
+def fig_sweep(ax: Axes, tables: Mapping[str, pd.DataFrame], limit: float | None = None) -> None:
+    """Mean loss over a descent against its learning rate; a line that leaves the picture is one that diverges.
 
-    `tables`: name of the optimizer -> table of `descents.sweep`.
+    `tables`: name of the optimizer -> table of `descents.sweep`. `limit`: a learning rate to mark by a dotted line.
     """
+    if limit is not None:
+        ax.axvline(limit, color="#9A9A9A", linewidth=0.8, linestyle=":")
     for name, table in tables.items():
         ax.plot(table["lr"], table["mean_loss"], marker=MARKERS.get(name, MARKERS["sgd"]), markersize=3, **look(name))
-    start = max(table["mean_loss"].iloc[0] for table in tables.values())
+    least = min(table["mean_loss"].min() for table in tables.values())
+    first = max(table["mean_loss"].iloc[0] for table in tables.values())
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="mean loss above the lowest",
-           ylim=(None, 3 * start))
+           ylim=(max(least, FLOOR) / 2, 3 * first))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 

@@ -64,7 +64,7 @@ def fig_bias(ax: Axes, steps: np.ndarray, beta1: float, beta2s: Sequence[float])
     fig_checked(ax, steps, {f"β₂ = {beta2:g}": uncorrected_steps(steps, (beta1, beta2)) for beta2 in beta2s})
     ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     ax.set(xscale="log", yscale="log", xlabel="step", ylabel="step, uncorrected\n(learning rates)",
-           ylim=(0.7, 300))
+           ylim=(0.7, 150))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.legend(loc="upper left", handlelength=1)
 
