@@ -58,12 +58,15 @@ class LabOptimizer(Optimizer):
         check_group(group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over loaded or unpickled state; a setting that a checkpoint lacks stays the group's own."""
+        before = self.__dict__.get("param_groups", [])
         super().__setstate__(state)
         self.__dict__.setdefault("_last", {})
         self.__dict__.setdefault("_warned_of_scheduler", False)
-        for group in self.param_groups:
+        for i, group in enumerate(self.param_groups):
+            own = before[i] if before else {}
             for name, setting in self.defaults.items():
-                group.setdefault(name, setting)
+                group.setdefault(name, own.get(name, setting))
             self._restore_group(group)
 
     def _restore_group(self, group: dict[str, Any]) -> None:
@@ -156,6 +159,8 @@ class LabOptimizer(Optimizer):
                 continue
             if grad.layout != torch.strided:
                 raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+            if grad.is_neg():  # a lazy sign, which kernels that go by addresses would not see
+                grad = grad.resolve_neg()
             state = self.state[p]
             work.add(p, grad, state if last in state else self._init_state(group, p), amsgrad, forced)
         return work
@@ -193,7 +198,7 @@ class LabOptimizer(Optimizer):
             if found_inf.item():
                 return False
             found_inf = None
-        moved = 1.0 if found_inf is None else (1.0 - found_inf).to(torch.float32).reshape(())
+        moved = 1.0 if found_inf is None else policy.without_overflow(found_inf)
         clock.add_(moved)
         torch._foreach_add_(work.steps, _ONE if found_inf is None and on_host else moved)
         step = policy.value(clock)
@@ -201,6 +206,7 @@ class LabOptimizer(Optimizer):
         grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
         spike = False
         if group["spike_sigma"] is not None:
+            policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
             spike = bool(spike) if on_host else spike
         keep = policy.moments_kept(group, step, spike, moved)
@@ -244,6 +250,7 @@ class Work:
         sharded = False
         if type(p) not in (Tensor, torch.nn.Parameter) or p.is_complex():
             sharded = hasattr(grad, "full_tensor")
+            row[1] = grad.resolve_conj()
             row = [local(t) for t in row]
         kernel = choose_kernel(row, forced)
         if kernel not in self.buckets:

@@ -131,7 +131,8 @@ class Scores:
         self.pieces = [piece for entry in entries for piece in entry.pieces()]
         self.names = [str(piece.entry.key) for piece in self.pieces]
         self._importance, self._pattern = resolve_importance(settings["importance"]), settings["pattern"]
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        group = process_group(entries)  # ranks that hold the same weights must draw the same scores
+        rank = 0 if group is None else torch.distributed.get_rank(group)
         self._seeds = [hash((step, rank, i)) for i in range(len(self.pieces))]
 
     def __iter__(self) -> Iterator[Tensor]:

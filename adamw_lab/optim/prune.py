@@ -116,9 +116,21 @@ class AdamWPrune(LabOptimizer):
                 for piece in entry.pieces():
                     piece.prune(piece.w == 0)
 
+    def state_dict(self) -> dict[str, Any]:
+        """As every optimizer's; a function given as importance is None in it, and stays the loading optimizer's own."""
+        checkpoint = super().state_dict()
+        for group in checkpoint["param_groups"]:
+            if callable(group["importance"]):  # code is nothing that torch.load(weights_only=True) would read
+                group["importance"] = None
+        return checkpoint
+
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
         check_pruning(group)
+
+    def _restore_group(self, group: dict[str, Any]) -> None:
+        super()._restore_group(group)
+        group["prune"] = bool(group["prunable"])  # off in a checkpoint of another of the lab's optimizers
 
     def _finish_step(self) -> None:
         for name in UPDATE:
@@ -135,4 +147,7 @@ class AdamWPrune(LabOptimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._calls_to_update, self._updated = {}, {}
+        for group in state["param_groups"]:
+            if group.get("importance", "") is None:
+                del group["importance"]
         super().__setstate__(state)

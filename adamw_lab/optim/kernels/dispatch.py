@@ -8,7 +8,6 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 KERNELS = ("eager", "cpu", "cuda")
 
@@ -54,12 +53,16 @@ def why_not(kernel: str, row: list[Tensor]) -> str | None:
     if not installed(kernel):
         return f"{REQUIRES[kernel]} is not installed"
     p = row[0]
-    dtype, device = p.dtype, p.device
+    dtype, device, shape = p.dtype, p.device, p.shape
     if TABLE.get((device.type, dtype)) != kernel and not _interpreted(kernel, p):
         return f"it does not serve {dtype} on {device.type}"
     for t in row:
         if t.dtype != dtype or t.device != device:
             return "parameter, gradient and state differ in dtype or device"
+        if t.shape != shape:  # a parameter that was given other data keeps its old state
+            return "parameter, gradient and state differ in shape"
+        if type(t).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+            return f"a {type(t).__name__} has no memory of its own"
     if not _same_dense_layout(row):
         return "parameter, gradient and state are not dense with the same strides"
     return None
@@ -78,8 +81,8 @@ def load_kernel(name: str) -> Callable:
 
 @cache
 def load_norm(name: str) -> Callable[[list[Tensor]], Tensor]:
-    """The 2-norm of a list of gradients, 0-d: the CPU kernel's own, else torch's."""
-    return importlib.import_module("adamw_lab.optim.kernels.cpu").norm if name == "cpu" else get_total_norm
+    """The 2-norm of a list of gradients, 0-d: the CPU kernel has its own."""
+    return importlib.import_module(f"adamw_lab.optim.kernels.{'cpu' if name == 'cpu' else 'eager'}").norm
 
 
 def _interpreted(kernel: str, p: Tensor) -> bool:

@@ -30,6 +30,19 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     return torch.stack([c.to(counts[0].device) for c in counts]).sum() if counts else None
 
 
+def norm(grads: list[Tensor]) -> Tensor:
+    """The 2-norm of all elements, 0-d, on the first one's device; in float32 where they are narrower.
+
+    In half precision it would overflow beyond 65504, and clipping by it would silently stop all training.
+    """
+    norms: list[Tensor] = []
+    for dtype in dict.fromkeys(g.dtype for g in grads):
+        same = [g for g in grads if g.dtype == dtype]
+        norms += torch._foreach_norm(same, 2, torch.promote_types(dtype, torch.float32))
+    widest = max((n.dtype for n in norms), key=lambda dtype: dtype.itemsize)
+    return torch.linalg.vector_norm(torch.stack([n.to(norms[0].device, widest) for n in norms]))
+
+
 def is_pruned(v: Tensor) -> Tensor:
     """Where `v` is -0.0, by its bits: one pass, and the sign alone would also mark the NaNs of a diverged run."""
     bits = _BITS[v.element_size()]
