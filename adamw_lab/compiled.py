@@ -34,7 +34,10 @@ def chunks(numels: tuple[int, ...]) -> np.ndarray:
 
 def use_torch_threads() -> None:
     """Let the next launch run on as many threads as torch does. To be called with `LAUNCH` held."""
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # starting Numba's threads has told the OpenMP that torch shares to use all
+        torch.set_num_threads(threads)
 
 
 @intrinsic

@@ -54,7 +54,7 @@ def without_overflow(found_inf: Tensor) -> Tensor:
 
 
 def fit_history(group: dict[str, Any]) -> None:
-    """Begin the history of norms anew where the detector was switched on, or its length changed, after the first step."""
+    """Begin the history of norms anew where the detector was switched on, or its length changed, between steps."""
     if len(group["norms"]) != group["history"]:
         group["norms"] = group["norms"].new_zeros(group["history"])
         group["norms_seen"].zero_()

@@ -63,6 +63,14 @@ def test_the_flat_kernel_needs_no_numba_until_it_runs():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_step_leaves_torch_its_number_of_threads():
+    """Numba's first launch tells the OpenMP runtime, which it shares with torch, to use every core."""
+    code = ("import adamw_lab.optim as o, torch; torch.set_num_threads(1); p = torch.nn.Parameter(torch.zeros(2)); "
+            "p.grad = torch.ones(2); s = o.AdamWSPAM([p]); s.step(); s.step(); import numba; "
+            "assert (torch.get_num_threads(), numba.get_num_threads()) == (1, 1)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_threads_follow_torch_and_the_result_does_not_depend_on_them():
     generator = torch.Generator().manual_seed(0)
     p = torch.randn(70_000, generator=generator)

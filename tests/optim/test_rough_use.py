@@ -1,4 +1,4 @@
-"""What users do to an optimizer that no paper foresees: odd gradients, swapped weights, settings and checkpoints of others."""
+"""What users do to an optimizer that no paper foresees: odd gradients, swapped weights, checkpoints of others."""
 
 import io
 import math
