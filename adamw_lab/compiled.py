@@ -22,7 +22,7 @@ LAUNCH = threading.Lock()
 
 def addresses(columns: list[list[Tensor]]) -> np.ndarray:
     """Where the tensors of each column begin, int64 [columns, tensors]."""
-    return np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
+    return np.array([list(map(Tensor.data_ptr, column)) for column in columns], dtype=np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.base import local
 from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel
 from adamw_lab.optim.kernels.eager import fill_pruned, is_pruned
 from adamw_lab.optim.policy import moment_steps
+from adamw_lab.optim.work import local
 from adamw_lab.pruning import (
     IMPORTANCE,
     allocate,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.kernels import Scalar, Terms
+from adamw_lab.optim.kernels import Scalar, Terms, value
 from adamw_lab.optim.schedules import cosine_annealing, minimum, reset_warmup, sqrt, where
 
 TERMS_OFF = dict(
@@ -36,11 +36,6 @@ def new_trackers(group: dict[str, Any], device: torch.device) -> dict[str, Tenso
         "norms_seen": torch.zeros((), dtype=torch.int64, device=device),
         **{name: torch.zeros((), dtype=torch.int64, device=device) for name in counts},
     }
-
-
-def value(x: Tensor) -> Scalar:
-    """A tracker as a number of this step: a float from host memory, the tensor itself from a device."""
-    return x.item() if x.device.type == "cpu" else x
 
 
 def clip_coefficient(norm: Scalar, clip_norm: float) -> Scalar:

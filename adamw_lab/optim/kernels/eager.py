@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.kernels import Scalar, Tensors, Terms
+from adamw_lab.optim.kernels import Scalar, Tensors, Terms, value
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -30,17 +30,19 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     return torch.stack([c.to(counts[0].device) for c in counts]).sum() if counts else None
 
 
-def norm(grads: list[Tensor]) -> Tensor:
-    """The 2-norm of all elements, 0-d, on the first one's device; in float32 where they are narrower.
+def norm(tensors: Tensors) -> Tensor:
+    """The 2-norm of all gradients, 0-d; in float32 where they are narrower.
 
     In half precision it would overflow beyond 65504, and clipping by it would silently stop all training.
     """
-    norms: list[Tensor] = []
-    for dtype in dict.fromkeys(g.dtype for g in grads):
-        same = [g for g in grads if g.dtype == dtype]
-        norms += torch._foreach_norm(same, 2, torch.promote_types(dtype, torch.float32))
-    widest = max((n.dtype for n in norms), key=lambda dtype: dtype.itemsize)
-    return torch.linalg.vector_norm(torch.stack([n.to(norms[0].device, widest) for n in norms]))
+    wide = torch.promote_types(tensors.grads[0].dtype, torch.float32)
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors.grads, 2, wide)))
+
+
+def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
+    """Add `moved`, 0 or 1, to each parameter's step counter; returns what they are then."""
+    torch._foreach_add_(steps, moved)
+    return [value(s) for s in steps]
 
 
 def is_pruned(v: Tensor) -> Tensor:
