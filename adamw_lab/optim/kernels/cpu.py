@@ -16,8 +16,8 @@ from adamw_lab import compiled
 from adamw_lab.compiled import pointer
 from adamw_lab.optim.kernels import Scalar, Tensors, Terms, eager
 
-BLOCK = 256
-"""Elements that are clipped, or spared that, together."""
+BLOCK = 512
+"""Elements that are clipped, or spared that, together; few, so that they are still at hand for the update."""
 
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
@@ -106,10 +106,10 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
             step_size, bias2_sqrt, scale = per_tensor[0, row], per_tensor[1, row], per_tensor[2, row]
+            bound = keep_v * scale * almost
             count = 0
-            block = BLOCK if spam else size
-            for begin in range(start, start + size, block):
-                stop = min(begin + block, start + size)
+            for begin in range(start, start + size, BLOCK):
+                stop = min(begin + BLOCK, start + size)
                 p = carray(pointer(addresses[0, row], zero), stop)[begin:]
                 g = carray(pointer(addresses[1, row], zero), stop)[begin:]
                 m = carray(pointer(addresses[2, row], zero), stop)[begin:]
@@ -122,9 +122,8 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                     near = 0
                     for i in range(len(p)):
                         gi = g[i] * factor
-                        vi = v[i] * keep_v if keep_v != zero else zero
-                        near += gi * gi >= vi * scale * almost - tiny
-                    clips = near > 0
+                        near |= gi * gi >= v[i] * bound - tiny
+                    clips = near > 0 or keep_v == zero
                 for i in range(len(p)):
                     gi = g[i] * factor
                     mi = m[i]
