@@ -4,7 +4,9 @@ Imported only where Numba is.
 """
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -18,6 +20,17 @@ CHUNK = 16_384
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 # Numba's simplest threading layer aborts the process when two threads launch at once.
 LAUNCH = threading.Lock()
+
+
+def kept_njit(**options: Any) -> Callable[[Callable], Callable]:
+    """`numba.njit` that keeps its code on disk, or in memory alone where no folder for it can be written to."""
+    def decorate(function: Callable) -> Callable:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # a container that is read-only, without a home
+            return numba.njit(**options)(function)
+
+    return decorate
 
 
 def addresses(columns: list[list[Tensor]]) -> np.ndarray:

@@ -27,6 +27,7 @@ OPTIMIZERS = {
                                                  scope="layer", **PRUNING),
     "prune_spam_ties": lambda params: AdamWPrune(params, lr=0.02, base="adamwspam", importance=lambda w, m, v:
                                                  torch.ones_like(w), **PRUNING),
+    "prune_random": lambda params: AdamWPrune(params, lr=0.02, importance="random", **PRUNING),
     "prune_regrow": lambda params: AdamWPrune(params, lr=0.02, regrow=0.2, importance="magnitude", **PRUNING),
 }
 

@@ -63,6 +63,15 @@ def test_the_flat_kernel_needs_no_numba_until_it_runs():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_code_is_compiled_where_it_cannot_be_kept():
+    """As in a read-only container without a home: Numba then finds no folder and refuses to keep its code."""
+    code = ("from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
+            "import adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(4, 4)); p.grad = torch.ones(4, 4); "
+            "o.AdamWPrune([p], begin_step=1, end_step=1, target_sparsity=0.5, kernel='cpu').step(); "
+            "assert (p == 0).sum() == 8")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_step_leaves_torch_its_number_of_threads():
     """Numba's first launch tells the OpenMP runtime, which it shares with torch, to use every core."""
     code = ("import adamw_lab.optim as o, torch; torch.set_num_threads(1); p = torch.nn.Parameter(torch.zeros(2)); "

@@ -9,11 +9,11 @@ from functools import cache
 
 import numpy as np
 import torch
-from numba import carray, njit, prange
+from numba import carray, prange
 from torch import Tensor
 
 from adamw_lab import compiled
-from adamw_lab.compiled import pointer
+from adamw_lab.compiled import kept_njit, pointer
 from adamw_lab.optim.kernels import Scalar, Tensors, Terms, eager
 
 BLOCK = 512
@@ -68,7 +68,7 @@ def _table(tensors: Tensors) -> tuple[np.ndarray, np.ndarray]:
     return tensors.table
 
 
-@njit(cache=True)
+@kept_njit()
 def _count(addresses, values):
     for i in range(len(addresses)):
         counter = carray(pointer(addresses[i], np.float32(0)), 1)
@@ -81,7 +81,7 @@ def _norm_kernel(real):
     zero = real(0)
 
     # sums may be split over vector lanes, which nothing else in these kernels may
-    @njit(parallel=True, cache=True, fastmath={"contract", "reassoc"})
+    @kept_njit(parallel=True, fastmath={"contract", "reassoc"})
     def kernel(addresses, chunks, sums):
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
@@ -100,7 +100,7 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
     zero, almost, tiny = real(0), real(0.999), np.finfo(real).tiny
 
-    @njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})
+    @kept_njit(parallel=True, error_model="numpy", fastmath={"contract"})
     def kernel(addresses, chunks, scalars, per_tensor, clipped):
         beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
         for c in prange(len(chunks)):
