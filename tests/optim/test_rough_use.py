@@ -86,6 +86,16 @@ def test_weights_of_another_shape_are_refused_before_anything_is_written(kernel)
     assert torch.equal(optimizer.state[p]["exp_avg"], moment)
 
 
+@pytest.mark.parametrize("counter", [torch.tensor(7), torch.tensor(7.0, dtype=torch.float64), torch.tensor([7.0])])
+def test_a_step_counter_of_another_kind_still_counts(counter):
+    p = torch.nn.Parameter(torch.zeros(5))
+    optimizer = AdamWSPAM([p], kernel="cpu")
+    step(optimizer, torch.ones(5))
+    optimizer.state[p]["step"] = counter.clone()
+    step(optimizer, torch.ones(5))
+    assert float(optimizer.state[p]["step"]) == 8.0 and optimizer.state[p]["step"].dtype == counter.dtype
+
+
 def test_tensors_that_hold_tensors_move_as_these_do():
     """Such a subclass has no address of its own."""
     parts = [torch.ones(3, 4), torch.full((3, 4), 2.0)]
