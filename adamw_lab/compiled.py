@@ -4,7 +4,9 @@ Imported only where Numba is.
 """
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,9 +22,20 @@ NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 LAUNCH = threading.Lock()
 
 
+def kept_njit(**options: Any) -> Callable[[Callable], Callable]:
+    """`numba.njit` that keeps its code on disk, or in memory alone where no folder for it can be written to."""
+    def decorate(function: Callable) -> Callable:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # a container that is read-only, without a home
+            return numba.njit(**options)(function)
+
+    return decorate
+
+
 def addresses(columns: list[list[Tensor]]) -> np.ndarray:
     """Where the tensors of each column begin, int64 [columns, tensors]."""
-    return np.array([[t.data_ptr() for t in column] for column in columns], dtype=np.int64)
+    return np.array([list(map(Tensor.data_ptr, column)) for column in columns], dtype=np.int64)
 
 
 @lru_cache(maxsize=64)
@@ -34,7 +47,10 @@ def chunks(numels: tuple[int, ...]) -> np.ndarray:
 
 def use_torch_threads() -> None:
     """Let the next launch run on as many threads as torch does. To be called with `LAUNCH` held."""
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # starting Numba's threads has told the OpenMP that torch shares to use all
+        torch.set_num_threads(threads)
 
 
 @intrinsic

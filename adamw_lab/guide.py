@@ -5,7 +5,7 @@ The note (github.com/mcgrof/AdamWPrune) is followed, but for the direction of th
 
 import html
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -87,6 +87,7 @@ class Recommendation:
         why: the guidelines that led to it, each beginning with the rule's name.
         evidence: for each of them, in the same order, what it rests on and where that is weak.
         lr: the learning rate to start from.
+        search: where the note would look next: setting -> values, ready for a grid.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Recommendation:
     why: tuple[str, ...]
     evidence: tuple[str, ...]
     lr: float
+    search: dict[str, tuple] = field(default_factory=dict)
 
     @property
     def call(self) -> str:
@@ -109,14 +111,17 @@ class Recommendation:
         for why, evidence in zip(self.why, self.evidence, strict=True):
             lines += textwrap.wrap(why, 100, initial_indent="- ", subsequent_indent="  ")
             lines += textwrap.wrap(f"Evidence: {evidence}", 100, initial_indent="  ", subsequent_indent="  ")
+        lines += [f"Then try {name} = {', '.join(map(str, values))}" for name, values in self.search.items()]
         return "\n".join([*lines, f"The rules are those of {NOTE}."])
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><td style='text-align:left;vertical-align:top'>{html.escape(why)}</td>"
                        f"<td style='text-align:left;vertical-align:top'>{html.escape(evidence)}</td></tr>"
                        for why, evidence in zip(self.why, self.evidence, strict=True))
+        search = "".join(f"<p>Then try <code>{html.escape(f'{name} = {values}')}</code></p>"
+                         for name, values in self.search.items())
         return (f"<p><code>{html.escape(self.call)}</code></p><table><thead><tr><th style='text-align:left'>Why</th>"
-                f"<th style='text-align:left'>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
+                f"<th style='text-align:left'>Evidence</th></tr></thead><tbody>{rows}</tbody></table>{search}"
                 f"<p><small>The rules are those of {html.escape(NOTE)}.</small></p>")
 
 
@@ -145,15 +150,20 @@ def recommend(model_or_parameter_count: nn.Module | int, *, task: str = "train",
     name, base, rules = _choose(small, task, weight_decay, priority)
     if name == "sgd":
         options: dict[str, Any] = {"momentum": 0.9, "weight_decay": 5e-4 if weight_decay else 0.0}
-        return _advise(name, options, 0.1, [*rules, "learning rate of SGD"])
+        return _advise(name, options, 0.1, [*rules, "learning rate of SGD"], {})
     options = {} if base is None else {"base": base}
-    options["betas"] = (0.95 if noisy_gradients else 0.9, 0.999)
+    beta1 = 0.95 if noisy_gradients else 0.9
+    options["betas"] = (beta1, 0.999)
     options["weight_decay"] = 0.01 if weight_decay else 0.0
+    search = {"lr": (1e-3,) if small else (5e-4, 1e-4), "betas": ((beta1, 0.999), (beta1, 0.99))}
+    if weight_decay:
+        search["weight_decay"] = (0.01, 0.1)
     rules += ["learning rate", "betas", *(["noisy gradients"] if noisy_gradients else []), "weight decay"]
     if "adamwspam" in (name, base):
         options["theta"] = 50.0
+        search["theta"] = (10.0, 30.0, 50.0, 100.0)
         rules.append("theta")
-    return _advise(name, options, 1e-3 if small else 5e-4, rules)
+    return _advise(name, options, search["lr"][0], rules, search)
 
 
 def _choose(small: bool, task: str, weight_decay: bool, priority: str | None) -> tuple[str, str | None, list[str]]:
@@ -173,10 +183,11 @@ def _choose(small: bool, task: str, weight_decay: bool, priority: str | None) ->
     return ("adamw", None, rules) if weight_decay else ("adam", None, [*rules, "no weight decay"])
 
 
-def _advise(name: str, options: dict[str, Any], lr: float, rules: list[str]) -> Recommendation:
+def _advise(name: str, options: dict[str, Any], lr: float, rules: list[str],
+            search: dict[str, tuple]) -> Recommendation:
     chosen = [RULES[rule] for rule in rules]
     return Recommendation(name, options, tuple(f"{rule.name}: {rule.says}" for rule in chosen),
-                          tuple(rule.evidence for rule in chosen), lr)
+                          tuple(rule.evidence for rule in chosen), lr, search)
 
 
 def _count(model_or_parameter_count: nn.Module | int) -> int:

@@ -68,6 +68,21 @@ def test_learning_rates_betas_decay_and_theta():
     assert recommend(LARGE, priority="accuracy").lr == 0.1
 
 
+def test_the_ranges_to_search_are_the_notes():
+    search = recommend(LARGE, noisy_gradients=True).search
+    assert search == {"lr": (5e-4, 1e-4), "betas": ((0.95, 0.999), (0.95, 0.99)), "weight_decay": (0.01, 0.1),
+                      "theta": (10.0, 30.0, 50.0, 100.0)}
+    assert recommend(SMALL).search["lr"] == (1e-3,) and "theta" not in recommend(SMALL).search
+    assert "weight_decay" not in recommend(LARGE, weight_decay=False).search
+    for advice in everything():  # the search begins at what is recommended, and every point of it can be built
+        for name, values in advice.search.items():
+            assert {**advice.options, "lr": advice.lr}[name] in values
+            for value in values:
+                settings = {"lr": advice.lr, **advice.options, name: value}
+                build_optimizer(advice.name, nn.Linear(4, 4),
+                                total_steps=10 if OPTIMIZERS[advice.name].lab else None, **settings)
+
+
 def test_theta_is_put_right():
     assert "10 to 30 handles spikes aggressively" in RULES["theta"].says
     assert "higher theta clips less" in RULES["theta"].evidence
@@ -128,6 +143,7 @@ def test_it_prints_as_text():
     text = str(recommend(LARGE, noisy_gradients=True))
     assert text.startswith("build_optimizer('adamwspam', model, lr=0.0005, betas=(0.95, 0.999)")
     assert "- theta: 10 to 30" in text and "Evidence: put right" in text
+    assert "Then try lr = 0.0005, 0.0001" in text
     assert max(len(line) for line in text.splitlines()[1:]) <= 100
 
 

@@ -6,14 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 from torch.optim.optimizer import Optimizer
 
 from adamw_lab.optim import kernels, policy
 from adamw_lab.optim.checks import check_group
-from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel, load_kernel, load_norm
-
-STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
+from adamw_lab.optim.work import STATE, Bucket, gather
 
 
 class LabOptimizer(Optimizer):
@@ -58,12 +56,15 @@ class LabOptimizer(Optimizer):
         check_group(group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over loaded or unpickled state; a setting that a checkpoint lacks stays the group's own."""
+        before = self.__dict__.get("param_groups", [])
         super().__setstate__(state)
         self.__dict__.setdefault("_last", {})
         self.__dict__.setdefault("_warned_of_scheduler", False)
-        for group in self.param_groups:
+        for i, group in enumerate(self.param_groups):
+            own = before[i] if before else {}
             for name, setting in self.defaults.items():
-                group.setdefault(name, setting)
+                group.setdefault(name, own.get(name, setting))
             self._restore_group(group)
 
     def _restore_group(self, group: dict[str, Any]) -> None:
@@ -99,8 +100,8 @@ class LabOptimizer(Optimizer):
         found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
         gathered = [self._gather(group) for group in self.param_groups]
         norm = self._norm(gathered, loss_scale)
-        moved = [self._step_group(group, work, norm, found_inf, loss_scale)
-                 for group, work in zip(self.param_groups, gathered, strict=True) if work.steps]
+        moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
+                 for group, buckets in zip(self.param_groups, gathered, strict=True) if buckets]
         if any(moved):
             self._finish_step()
         return loss
@@ -145,20 +146,23 @@ class LabOptimizer(Optimizer):
                 f"{type(self).__name__} anneals by itself (total_steps is set) and a torch scheduler is attached: "
                 "both scale the learning rate. Give one of them up.", stacklevel=4)
 
-    def _gather(self, group: dict[str, Any]) -> "Work":
+    def _gather(self, group: dict[str, Any]) -> list[Bucket]:
         """The group's parameters that have a gradient, sorted by the kernel that serves them."""
-        work, forced = Work(), forced_kernel(group["kernel"])
-        amsgrad = group["amsgrad"]
-        last = "max_exp_avg_sq" if amsgrad else "exp_avg_sq"
+        params, grads, states = [], [], []
+        last = "max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"
         for p in group["params"]:
             grad = p.grad
             if grad is None:
                 continue
             if grad.layout != torch.strided:
                 raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+            if grad.is_neg():  # a lazy sign, which kernels that go by addresses would not see
+                grad = grad.resolve_neg()
             state = self.state[p]
-            work.add(p, grad, state if last in state else self._init_state(group, p), amsgrad, forced)
-        return work
+            params.append(p)
+            grads.append(grad)
+            states.append(state if last in state else self._init_state(group, p))
+        return gather(params, grads, states, group["amsgrad"], forced_kernel(group["kernel"]))
 
     def _init_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Tensor]:
         """The parameter's state, made on first use."""
@@ -170,45 +174,45 @@ class LabOptimizer(Optimizer):
                 state[name] = torch.zeros_like(p, memory_format=torch.preserve_format)
         return state
 
-    def _norm(self, gathered: list["Work"], loss_scale: Tensor | None) -> Tensor | None:
+    def _norm(self, gathered: list[list[Bucket]], loss_scale: Tensor | None) -> Tensor | None:
         """The norm of all gradients as one vector, 0-d, on the device of the first; None where no group uses it."""
         if all(g["clip_norm"] is None and g["spike_sigma"] is None for g in self.param_groups):
             return None
-        norms = [load_norm(kernel)(grads) for work in gathered for kernel, grads in work.plain_grads.items()
-                 if grads]
-        sharded = [g for work in gathered for g in work.sharded_grads]
-        if sharded:  # a DTensor's norm is reduced over its mesh
-            norms.append(get_total_norm(sharded).full_tensor())
+        norms = [bucket.norm() for buckets in gathered for bucket in buckets]
         if not norms:
             return None
-        norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack([n.to(norms[0]) for n in norms]))
+        norm = norms[0]
+        if len(norms) > 1:
+            widest = max((n.dtype for n in norms), key=lambda dtype: dtype.itemsize)
+            norm = torch.linalg.vector_norm(torch.stack([n.to(norm.device, widest) for n in norms]))
         return norm if loss_scale is None else norm / loss_scale.to(norm)
 
-    def _step_group(self, group: dict[str, Any], work: "Work", norm: Tensor | None, found_inf: Tensor | None,
-                    loss_scale: Tensor | None) -> bool:
+    def _step_group(self, group: dict[str, Any], buckets: list[Bucket], norm: Tensor | None,
+                    found_inf: Tensor | None, loss_scale: Tensor | None) -> bool:
         """Move the parameters of one group. Returns whether they did: False where the host knows of an overflow."""
         clock = group["group_step"]
         on_host = clock.device.type == "cpu"
-        if found_inf is not None and (on_host or "eager" in work.buckets):
+        if found_inf is not None and (on_host or any(bucket.kernel == "eager" for bucket in buckets)):
             if found_inf.item():
                 return False
             found_inf = None
-        moved = 1.0 if found_inf is None else (1.0 - found_inf).to(torch.float32).reshape(())
+        moved = 1.0 if found_inf is None else policy.without_overflow(found_inf)
         clock.add_(moved)
-        torch._foreach_add_(work.steps, _ONE if found_inf is None and on_host else moved)
-        step = policy.value(clock)
+        counted = _ONE if found_inf is None and on_host else moved
+        steps = [load_kernel(bucket.kernel).advance(bucket.steps, counted) for bucket in buckets]
+        step = kernels.value(clock)
         norm = None if norm is None else norm.to(clock.device)
         grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
         spike = False
         if group["spike_sigma"] is not None:
+            policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
             spike = bool(spike) if on_host else spike
         keep = policy.moments_kept(group, step, spike, moved)
-        for name, tensors in work.buckets.items():
-            steps = [policy.value(s) for s in work.bucket_steps[name]]
-            terms = policy.terms_at(group, step, steps, grad_factor, keep)
+        for bucket, its_steps in zip(buckets, steps, strict=True):
+            terms = policy.terms_at(group, step, its_steps, grad_factor, keep)
             terms.found_inf = found_inf
-            clipped = load_kernel(name)(tensors, terms)
+            clipped = load_kernel(bucket.kernel).update(bucket.tensors, terms)
             if clipped is not None:
                 group["elements_clipped"].add_(clipped)
         return True
@@ -219,43 +223,12 @@ class LabOptimizer(Optimizer):
         if norm is not None:
             self._last["grad_norm"] = norm
         if group["clip_norm"] is not None:
-            coefficient = policy.clip_coefficient(policy.value(norm), group["clip_norm"])
+            coefficient = policy.clip_coefficient(kernels.value(norm), group["clip_norm"])
             self._last["clip_coefficient"] = coefficient
             factor = factor * coefficient
         if loss_scale is not None:
             factor = factor / (loss_scale.item() if on_host else loss_scale.to(group["group_step"]).reshape(()))
         return factor
-
-
-class Work:
-    """A group's tensors at one step, in one bucket a kernel, with the step counters beside them."""
-
-    def __init__(self) -> None:
-        self.steps: list[Tensor] = []
-        self.buckets: dict[str, kernels.Tensors] = {}
-        self.bucket_steps: dict[str, list[Tensor]] = {}
-        self.plain_grads: dict[str, list[Tensor]] = {}
-        self.sharded_grads: list[Tensor] = []
-
-    def add(self, p: Tensor, grad: Tensor, state: dict[str, Tensor], amsgrad: bool, forced: str | None) -> None:
-        row = [p, grad, state["exp_avg"], state["exp_avg_sq"]]
-        if amsgrad:
-            row.append(state["max_exp_avg_sq"])
-        sharded = False
-        if type(p) not in (Tensor, torch.nn.Parameter) or p.is_complex():
-            sharded = hasattr(grad, "full_tensor")
-            row = [local(t) for t in row]
-        kernel = choose_kernel(row, forced)
-        if kernel not in self.buckets:
-            self.buckets[kernel], self.bucket_steps[kernel], self.plain_grads[kernel] = kernels.Tensors(), [], []
-        for column, tensor in zip(self.buckets[kernel].columns(), row, strict=False):
-            column.append(tensor)
-        if sharded:
-            self.sharded_grads.append(grad)
-        else:
-            self.plain_grads[kernel].append(row[1])
-        self.steps.append(state["step"])
-        self.bucket_steps[kernel].append(state["step"])
 
 
 _ONE = torch.tensor(1.0)
@@ -265,12 +238,6 @@ def _home(group: dict[str, Any]) -> torch.device:
     """Where a group's counters live: on its parameters' device, in host memory if they have several."""
     devices = {p.device for p in group["params"]}
     return devices.pop() if len(devices) == 1 else torch.device("cpu")
-
-
-def local(t: Tensor) -> Tensor:
-    """This rank's part of a DTensor, as real numbers where it is complex; a view."""
-    t = t.to_local() if hasattr(t, "to_local") else t
-    return torch.view_as_real(t) if t.is_complex() else t
 
 
 def _like(loaded: Tensor, p: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.base import local
 from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel
 from adamw_lab.optim.kernels.eager import is_pruned
 from adamw_lab.optim.pieces import (
@@ -25,6 +24,7 @@ from adamw_lab.optim.pieces import (
     shard_group,
     summed,
 )
+from adamw_lab.optim.work import local
 from adamw_lab.pruning import allocate, lowest_masks, select, sparsity_at
 
 SETTINGS = ("target_sparsity", "begin_step", "end_step", "update_every", "schedule", "importance", "scope", "pattern",

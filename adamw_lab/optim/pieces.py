@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.base import local
 from adamw_lab.optim.kernels.eager import fill_pruned, is_pruned
 from adamw_lab.optim.policy import moment_steps
+from adamw_lab.optim.work import local
 from adamw_lab.pruning import IMPORTANCE, nm_mask, parse_pattern, resolve_importance
 
 SEES_NAN = {score for name, score in IMPORTANCE.items() if name != "random"}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.kernels import Scalar, Terms
+from adamw_lab.optim.kernels import Scalar, Terms, value
 from adamw_lab.optim.schedules import cosine_annealing, minimum, reset_warmup, sqrt, where
 
 TERMS_OFF = dict(
@@ -38,14 +38,21 @@ def new_trackers(group: dict[str, Any], device: torch.device) -> dict[str, Tenso
     }
 
 
-def value(x: Tensor) -> Scalar:
-    """A tracker as a number of this step: a float from host memory, the tensor itself from a device."""
-    return x.item() if x.device.type == "cpu" else x
-
-
 def clip_coefficient(norm: Scalar, clip_norm: float) -> Scalar:
     """min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ has it."""
     return minimum(clip_norm / (norm + 1e-6), 1.0)
+
+
+def without_overflow(found_inf: Tensor) -> Tensor:
+    """1 where GradScaler found no overflow, else 0. With several devices it adds up what it found on each."""
+    return (found_inf == 0).to(torch.float32).reshape(())
+
+
+def fit_history(group: dict[str, Any]) -> None:
+    """Begin the history of norms anew where the detector was switched on, or its length changed, between steps."""
+    if len(group["norms"]) != group["history"]:
+        group["norms"] = group["norms"].new_zeros(group["history"])
+        group["norms_seen"].zero_()
 
 
 def detect_spike(group: dict[str, Any], norm: Tensor, moved: Scalar) -> Tensor:
@@ -53,7 +60,8 @@ def detect_spike(group: dict[str, Any], norm: Tensor, moved: Scalar) -> Tensor:
 
     A spike lies more than `spike_sigma` sample deviations above the mean of the last `history` norms, of which there
     must be nine. The norm enters winsorized at that limit: a raw spike would inflate the baseline, and leaving
-    spikes out would make the detector fire for ever after a lasting shift. Zero and NaN do not enter.
+    spikes out would make the detector fire for ever after a lasting shift. Zero and NaN do not enter, nor does an
+    infinite norm while there is no limit yet: it would stay in the mean for ever.
     """
     norms, seen = group["norms"], group["norms_seen"]
     norm = norm.to(norms)
@@ -62,10 +70,11 @@ def detect_spike(group: dict[str, Any], norm: Tensor, moved: Scalar) -> Tensor:
     mean = norms.sum() / count  # entries not yet seen are 0
     deviation = (torch.where(known, norms - mean, 0.0).square().sum() / (count - 1)).sqrt()
     limit = torch.where(count >= 9, mean + group["spike_sigma"] * deviation, math.inf)
-    enters = ~norm.isnan() & (norm > 0) & (torch.as_tensor(moved, device=norms.device) != 0)
+    entry = torch.minimum(norm, limit)
+    enters = entry.isfinite() & (entry > 0) & (torch.as_tensor(moved, device=norms.device) != 0)
     spike = enters & (norm > limit)
     place = torch.remainder(seen, len(norms)).view(1)
-    norms.index_copy_(0, place, torch.where(enters, torch.minimum(norm, limit), norms[place]).view(1))
+    norms.index_copy_(0, place, torch.where(enters, entry, norms[place]).view(1))
     seen.add_(enters)
     group["spikes"].add_(spike)
     return spike

@@ -125,6 +125,10 @@ class AdamWPrune(LabOptimizer):
         super()._check_group(group)
         check_pruning(group)
 
+    def _restore_group(self, group: dict[str, Any]) -> None:
+        super()._restore_group(group)
+        group["prune"] = bool(group["prunable"])  # off in a checkpoint of another of the lab's optimizers
+
     def _finish_step(self) -> None:
         for name in UPDATE:
             self._last.pop(name, None)
@@ -151,8 +155,7 @@ class AdamWPrune(LabOptimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._calls_to_update, self._updated = {}, {}
-        own = [group["importance"] for group in self.__dict__.get("param_groups", [])]
+        for group in state["param_groups"]:
+            if group.get("importance", "") is None:  # a function that was not saved: the group's own stays
+                del group["importance"]
         super().__setstate__(state)
-        for group, importance in zip(self.param_groups, own, strict=False):
-            if group["importance"] is None:
-                group["importance"] = importance

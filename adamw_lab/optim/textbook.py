@@ -161,7 +161,7 @@ def is_spike(norm: float, norms: list[float], sigma: float, history: int) -> boo
     """Whether `norm` lies more than `sigma` sample deviations above the mean of the last `history` norms in `norms`.
 
     The first nine norms are only recorded. A norm enters the history winsorized at mean + sigma * deviation; zero
-    and NaN do not enter.
+    and NaN do not enter, nor does an infinite one among the first nine.
     """
     if math.isnan(norm) or norm == 0:
         return False
@@ -172,7 +172,8 @@ def is_spike(norm: float, norms: list[float], sigma: float, history: int) -> boo
         deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in recent) / (len(recent) - 1))
         limit = mean + sigma * deviation
         spike, norm = norm > limit, min(norm, limit)
-    norms.append(norm)
+    if math.isfinite(norm):
+        norms.append(norm)
     return spike
 
 

@@ -8,12 +8,13 @@ threading layer is involved.
 """
 
 import numpy as np
-from numba import njit
+
+from adamw_lab.compiled import kept_njit
 
 _BLOCK = 2048
 
 
-@njit(nogil=True, cache=True)
+@kept_njit(nogil=True)
 def count_top(bits, lowest, infinity, shift, histogram):
     """Count the keys' top 16 bits, offset to start at 0. Returns the number of NaNs."""
     nans = 0
@@ -31,7 +32,7 @@ def count_top(bits, lowest, infinity, shift, histogram):
     return nans
 
 
-@njit(nogil=True, cache=True)
+@kept_njit(nogil=True)
 def count_below(bits, lowest, prefix, shift, histogram):
     """Count the 16 bits above `shift` of those keys whose bits above them are `prefix`."""
     for b in bits:

@@ -15,7 +15,7 @@ from numba import carray, njit, prange
 from torch import Tensor
 
 from adamw_lab import compiled
-from adamw_lab.compiled import pointer
+from adamw_lab.compiled import kept_njit, pointer
 
 BLOCK = 2048
 MAGNITUDE, HYBRID, GRADIENT, COHERENCE, VARIANCE, FISHER, SALIENCY = range(7)
@@ -131,7 +131,7 @@ def _count_kernel(real, kind: int, first: bool):
     zero, integer = real(0), _INTEGER[real]
     lowest_score = real(-np.inf)
 
-    @njit(parallel=True, cache=True, error_model="numpy")
+    @kept_njit(parallel=True, error_model="numpy")
     def kernel(addresses, chunks, corrections, eps, prefix, shift, lowest, infinity, histograms, nans):
         threads = len(histograms)
         for thread in prange(threads):
@@ -176,7 +176,7 @@ def _count_kernel(real, kind: int, first: bool):
 def _prune_kernel(real, kind: int, amsgrad: bool):
     zero = real(0)
 
-    @njit(parallel=True, cache=True, error_model="numpy")
+    @kept_njit(parallel=True, error_model="numpy")
     def kernel(addresses, chunks, corrections, eps, limit, equal):
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
@@ -208,7 +208,7 @@ def _prune_kernel(real, kind: int, amsgrad: bool):
 def _find_kernel(real, kind: int):
     zero = real(0)
 
-    @njit(cache=True, error_model="numpy")
+    @kept_njit(error_model="numpy")
     def kernel(addresses, chunks, corrections, eps, limit, found):
         n = 0
         for c in range(len(chunks)):

@@ -29,6 +29,27 @@ def test_layouts_without_gaps_that_agree_go_to_the_flat_kernel():
     assert dispatch.choose_kernel([t.t() for t in row()]) == "cpu"
 
 
+def test_a_list_is_served_as_its_rows_are():
+    """Whole columns are looked at first; a list that is not of one kind goes row by row."""
+    plain = row(shape=(2, 3, 4, 4))
+    odd = {"another dtype": row(torch.float64), "half": row(torch.float16), "gaps": [t[:, ::2] for t in row()],
+           "gradient of another layout": [plain[0], plain[1].to(memory_format=torch.channels_last), *plain[2:]],
+           "state of another shape": [*row()[:3], torch.zeros(5, 3)], "transposed": [t.t() for t in row()]}
+    for last in odd.values():
+        rows = [row(), plain, last]
+        served = dispatch.choose_kernels([list(column) for column in zip(*rows, strict=True)])
+        assert served == [(dispatch.choose_kernel(r), r[0].dtype, r[0].device) for r in rows]
+
+
+@pytest.mark.parametrize(("shape", "strides", "dense"), [
+    ((), (), True), ((4, 3), (3, 1), True), ((4, 3), (1, 4), True), ((2, 1, 3), (3, 99, 1), True),
+    ((0, 3), (3, 1), True), ((4, 3), (6, 2), False), ((4, 3), (0, 1), False), ((4, 3), (3, 3), False),
+    ((2, 3, 2, 2), (12, 1, 6, 3), True), ((4, 3), (4, 1), False)])
+def test_dense_is_without_gaps_and_overlaps(shape, strides, dense):
+    tensor = torch.zeros(200).as_strided(shape, strides)
+    assert dispatch.choose_kernel([tensor] * 4) == ("cpu" if dense else "eager")
+
+
 def test_a_forced_kernel_serves_or_says_why():
     assert dispatch.choose_kernel(row(), forced="eager") == "eager"
     with pytest.raises(RuntimeError, match="kernel 'cpu' cannot serve .*: it does not serve torch.bfloat16 on cpu"):
@@ -60,6 +81,23 @@ def test_the_flat_kernel_needs_no_numba_until_it_runs():
     code = ("import sys, adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(2)); o.AdamWSPAM([p]); "
             "assert 'numba' not in sys.modules; p.grad = torch.ones(2); o.AdamWSPAM([p]).step(); "
             "assert 'numba' in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_code_is_compiled_where_it_cannot_be_kept():
+    """As in a read-only container without a home: Numba then finds no folder and refuses to keep its code."""
+    code = ("from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
+            "import adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(4, 4)); p.grad = torch.ones(4, 4); "
+            "o.AdamWPrune([p], begin_step=1, end_step=1, target_sparsity=0.5, kernel='cpu').step(); "
+            "assert (p == 0).sum() == 8")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_step_leaves_torch_its_number_of_threads():
+    """Numba's first launch tells the OpenMP runtime, which it shares with torch, to use every core."""
+    code = ("import adamw_lab.optim as o, torch; torch.set_num_threads(1); p = torch.nn.Parameter(torch.zeros(2)); "
+            "p.grad = torch.ones(2); s = o.AdamWSPAM([p]); s.step(); s.step(); import numba; "
+            "assert (torch.get_num_threads(), numba.get_num_threads()) == (1, 1)")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

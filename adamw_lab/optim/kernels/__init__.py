@@ -1,4 +1,6 @@
-"""One update rule, three kernels of one signature: `update(tensors, terms)` does a whole step of one group in place.
+"""One update rule, three kernels of one signature: `update(tensors, terms)` does a whole step in place.
+
+Beside it each has `norm(tensors)`, of the gradients, and `advance(steps, moved)`, which counts the step.
 
     g <- c * g                              c: gradient factor (norm clipping, loss scale, maximize)
     m <- keep_m * m ;  v, vmax <- keep_v * (v, vmax)
@@ -9,6 +11,7 @@
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -16,18 +19,29 @@ Scalar = float | Tensor
 """A number of this step: a float where the step counter is in host memory, else a 0-d tensor on the device."""
 
 
+def value(x: Tensor) -> Scalar:
+    """A counter as a number of this step: a float from host memory, the tensor itself from a device."""
+    return x.item() if x.device.type == "cpu" else x
+
+
 @dataclass(slots=True)
 class Tensors:
-    """Parallel lists, an entry a parameter: real, local (no DTensor), of one kernel. `max_exp_avg_sqs` may be empty."""
+    """Parallel lists, an entry a parameter: real, local (no DTensor), of one dtype and device.
+
+    `max_exp_avg_sqs` may be empty. `table` is where a kernel may keep what its norm and its update both need.
+    """
 
     params: list[Tensor] = field(default_factory=list)
     grads: list[Tensor] = field(default_factory=list)
     exp_avgs: list[Tensor] = field(default_factory=list)
     exp_avg_sqs: list[Tensor] = field(default_factory=list)
     max_exp_avg_sqs: list[Tensor] = field(default_factory=list)
+    table: Any = None
 
-    def columns(self) -> tuple[list[Tensor], ...]:
-        return self.params, self.grads, self.exp_avgs, self.exp_avg_sqs, self.max_exp_avg_sqs
+    def columns(self) -> list[list[Tensor]]:
+        """The lists that are not empty."""
+        lists = [self.params, self.grads, self.exp_avgs, self.exp_avg_sqs, self.max_exp_avg_sqs]
+        return [column for column in lists if column]
 
 
 @dataclass(slots=True)

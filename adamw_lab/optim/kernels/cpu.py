@@ -9,60 +9,71 @@ from functools import cache
 
 import numpy as np
 import torch
-from numba import carray, njit, prange
+from numba import carray, prange
 from torch import Tensor
 
 from adamw_lab import compiled
-from adamw_lab.compiled import pointer
-from adamw_lab.optim.kernels import Tensors, Terms
+from adamw_lab.compiled import kept_njit, pointer
+from adamw_lab.optim.kernels import Scalar, Tensors, Terms, eager
 
-BLOCK = 256
-"""Elements that are clipped, or spared that, together."""
+BLOCK = 512
+"""Elements that are clipped, or spared that, together; few, so that they are still at hand for the update."""
 
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     """One step of every parameter, in place. Returns the number of elements clipped, None if the term is off."""
-    clipped = 0
-    for dtype in {p.dtype for p in tensors.params}:
-        rows = [i for i, p in enumerate(tensors.params) if p.dtype == dtype]
-        clipped += _launch([[column[i] for i in rows] for column in tensors.columns() if column], rows, terms,
-                           compiled.NUMPY[dtype])
-    return torch.tensor(clipped) if terms.clip_scale is not None else None
-
-
-def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, real: type) -> int:
-    """The step of the tensors of one dtype. Returns the number of elements clipped."""
-    addresses = compiled.addresses(columns)
-    chunks = compiled.chunks(tuple(p.numel() for p in columns[0]))
+    addresses, chunks = _table(tensors)
+    columns, real = tensors.columns(), compiled.NUMPY[tensors.params[0].dtype]
     kept = (terms.keep_m, terms.keep_v) == (1.0, 1.0)
     spam = not kept or terms.clip_scale is not None and min(terms.clip_scale) < math.inf
     kernel = _kernel(real, len(columns) == 5, spam, terms.prune)
     clip_above = -1.0 if terms.clip_where_zero else 0.0
     scalars = np.array([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
                         terms.decay, terms.keep_m, terms.keep_v, clip_above], dtype=real)
-    lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale or [math.inf] * len(terms.step_size)]
-    per_tensor = np.array([[column[i] for i in rows] for column in lists], dtype=real)
+    infinite = [math.inf] * len(terms.step_size)
+    per_tensor = np.array([terms.step_size, terms.bias2_sqrt, terms.clip_scale or infinite], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
     with compiled.LAUNCH:
         compiled.use_torch_threads()
         kernel(addresses, chunks, scalars, per_tensor, clipped)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
-    return int(clipped.sum())
+    return torch.tensor(clipped.sum()) if terms.clip_scale is not None else None
 
 
-def norm(grads: list[Tensor]) -> Tensor:
-    """The 2-norm of all elements of dense tensors, 0-d float64, summed in float64."""
-    total = 0.0
-    for dtype in {g.dtype for g in grads}:
-        same = [g for g in grads if g.dtype == dtype]
-        addresses = compiled.addresses([same])
-        chunks = compiled.chunks(tuple(g.numel() for g in same))
-        sums = np.zeros(len(chunks))
-        with compiled.LAUNCH:
-            compiled.use_torch_threads()
-            _norm_kernel(compiled.NUMPY[dtype])(addresses, chunks, sums)
-        total += float(sums.sum())
-    return torch.tensor(math.sqrt(total), dtype=torch.float64)
+def norm(tensors: Tensors) -> Tensor:
+    """The 2-norm of all gradients, 0-d float64, summed in float64."""
+    addresses, chunks = _table(tensors)
+    sums = np.zeros(len(chunks))
+    with compiled.LAUNCH:
+        compiled.use_torch_threads()
+        _norm_kernel(compiled.NUMPY[tensors.grads[0].dtype])(addresses, chunks, sums)
+    return torch.tensor(math.sqrt(sums.sum()), dtype=torch.float64)
+
+
+def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
+    """Add `moved`, here always 1, to each parameter's step counter; returns what they are then."""
+    if set(map(Tensor.dtype.__get__, steps)) != {torch.float32} or not all(map(Tensor.is_cpu.__get__, steps)):
+        return eager.advance(steps, moved)  # somebody has put others there
+    addresses, values = compiled.addresses([steps])[0], np.empty(len(steps), dtype=np.float32)
+    _count(addresses, values)
+    torch.autograd.graph.increment_version(steps)
+    return values.tolist()
+
+
+def _table(tensors: Tensors) -> tuple[np.ndarray, np.ndarray]:
+    """The addresses of all columns, and the chunks."""
+    if tensors.table is None:
+        numels = tuple(map(Tensor.numel, tensors.params))
+        tensors.table = compiled.addresses(tensors.columns()), compiled.chunks(numels)
+    return tensors.table
+
+
+@kept_njit()
+def _count(addresses, values):
+    for i in range(len(addresses)):
+        counter = carray(pointer(addresses[i], np.float32(0)), 1)
+        counter[0] += np.float32(1)
+        values[i] = counter[0]
 
 
 @cache
@@ -70,11 +81,11 @@ def _norm_kernel(real):
     zero = real(0)
 
     # sums may be split over vector lanes, which nothing else in these kernels may
-    @njit(parallel=True, cache=True, fastmath={"contract", "reassoc"})
+    @kept_njit(parallel=True, fastmath={"contract", "reassoc"})
     def kernel(addresses, chunks, sums):
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
-            g = carray(pointer(addresses[0, row], zero), start + size)[start:]
+            g = carray(pointer(addresses[1, row], zero), start + size)[start:]
             total = 0.0
             for i in range(size):
                 x = np.float64(g[i])
@@ -89,16 +100,16 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
     zero, almost, tiny = real(0), real(0.999), np.finfo(real).tiny
 
-    @njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract"})
+    @kept_njit(parallel=True, error_model="numpy", fastmath={"contract"})
     def kernel(addresses, chunks, scalars, per_tensor, clipped):
         beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
             step_size, bias2_sqrt, scale = per_tensor[0, row], per_tensor[1, row], per_tensor[2, row]
+            bound = keep_v * scale * almost
             count = 0
-            block = BLOCK if spam else size
-            for begin in range(start, start + size, block):
-                stop = min(begin + block, start + size)
+            for begin in range(start, start + size, BLOCK):
+                stop = min(begin + BLOCK, start + size)
                 p = carray(pointer(addresses[0, row], zero), stop)[begin:]
                 g = carray(pointer(addresses[1, row], zero), stop)[begin:]
                 m = carray(pointer(addresses[2, row], zero), stop)[begin:]
@@ -111,9 +122,8 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                     near = 0
                     for i in range(len(p)):
                         gi = g[i] * factor
-                        vi = v[i] * keep_v if keep_v != zero else zero
-                        near += gi * gi >= vi * scale * almost - tiny
-                    clips = near > 0
+                        near |= gi * gi >= v[i] * bound - tiny
+                    clips = near > 0 or keep_v == zero
                 for i in range(len(p)):
                     gi = g[i] * factor
                     mi = m[i]

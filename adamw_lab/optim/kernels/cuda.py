@@ -14,6 +14,9 @@ import triton.language as tl
 from torch import Tensor
 
 from adamw_lab.optim.kernels import Scalar, Tensors, Terms
+from adamw_lab.optim.kernels.eager import advance, norm
+
+__all__ = ["advance", "norm", "update"]
 
 BLOCK = 1024
 _STORED = {torch.float32: tl.float32, torch.float64: tl.float64, torch.bfloat16: tl.bfloat16,
@@ -22,27 +25,20 @@ _STORED = {torch.float32: tl.float32, torch.float64: tl.float64, torch.bfloat16:
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     """One step of every parameter, in place. Returns the number of elements clipped, None if the term is off."""
-    clipped = None if terms.clip_scale is None else torch.zeros((), dtype=torch.int64, device=tensors.params[0].device)
-    for dtype in {p.dtype for p in tensors.params}:
-        rows = [i for i, p in enumerate(tensors.params) if p.dtype == dtype]
-        _launch([[column[i] for i in rows] for column in tensors.columns() if column], rows, terms, clipped)
-    return clipped
-
-
-def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, clipped: Tensor | None) -> None:
-    params = columns[0]
+    columns, params = tensors.columns(), tensors.params
     device, dtype = params[0].device, params[0].dtype
+    clipped = None if terms.clip_scale is None else torch.zeros((), dtype=torch.int64, device=device)
     real = torch.float64 if dtype == torch.float64 else torch.float32
-    pointers = [[t.data_ptr() for t in column] for column in columns]
+    pointers = [list(map(Tensor.data_ptr, column)) for column in columns]
     addresses = _to_device(torch.tensor(pointers, dtype=torch.int64), device)
     chunks = _chunks(tuple(p.numel() for p in params), device)
     if not len(chunks):
-        return
+        return clipped
     found_inf = 0.0 if terms.found_inf is None else terms.found_inf
     shared = _row([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
                    terms.keep_m, terms.keep_v, terms.decay, found_inf], real, device)
     lists = [terms.step_size, terms.bias2_sqrt, terms.clip_scale or [math.inf] * len(terms.step_size)]
-    per_tensor = torch.stack([_row([column[i] for i in rows], real, device) for column in lists])
+    per_tensor = torch.stack([_row(column, real, device) for column in lists])
     with torch.cuda.device(device) if device.type == "cuda" else torch.no_grad():
         _step[(len(chunks),)](
             addresses, chunks, shared, per_tensor, chunks if clipped is None else clipped, len(params),
@@ -51,6 +47,7 @@ def _launch(columns: list[list[Tensor]], rows: list[int], terms: Terms, clipped:
             AMSGRAD=len(columns) == 5, CLIP=clipped is not None, CLIP_WHERE_ZERO=terms.clip_where_zero,
             PRUNE=terms.prune, BLOCK=BLOCK)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
+    return clipped
 
 
 def _to_device(table: Tensor, device: torch.device) -> Tensor:

@@ -3,12 +3,11 @@
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
+from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 KERNELS = ("eager", "cpu", "cuda")
 
@@ -33,6 +32,31 @@ def forced_kernel(argument: str | None) -> str | None:
     return forced
 
 
+def choose_kernels(columns: list[list[Tensor]],
+                   forced: str | None = None) -> list[tuple[str, torch.dtype, torch.device]]:
+    """For each parameter `choose_kernel`, and the dtype and device. `columns`: parameters, gradients, moments."""
+    if alike(columns):  # as nearly always, and much quicker to see than to look at each row
+        row = [column[0] for column in columns]
+        return [(choose_kernel(row, forced), row[0].dtype, row[0].device)] * len(columns[0])
+    return [(choose_kernel(row, forced), row[0].dtype, row[0].device) for row in zip(*columns, strict=True)]
+
+
+def alike(columns: list[list[Tensor]]) -> bool:
+    """Whether what serves the first row serves all: one dtype and device, plain and dense, each row of one layout."""
+    first = columns[0][0]
+    read_device = Tensor.is_cpu.__get__ if first.is_cpu else Tensor.device.__get__
+    for read in (Tensor.dtype.__get__, read_device):
+        wanted = read(first)
+        if not all(list(map(read, column)).count(wanted) == len(column) for column in columns):
+            return False
+    shapes, strides = (list(map(read, columns[0])) for read in (Tensor.shape.__get__, Tensor.stride))
+    if not all(list(map(Tensor.shape.__get__, column)) == shapes and list(map(Tensor.stride, column)) == strides
+               for column in columns[1:]):
+        return False
+    types = {kind for column in columns for kind in set(map(type, column))}
+    return all(map(_has_memory, types)) and _all_dense(tuple(shapes), tuple(strides))
+
+
 def choose_kernel(row: list[Tensor], forced: str | None = None) -> str:
     """The kernel for one parameter; `row` is the parameter, its gradient and its moments.
 
@@ -54,13 +78,17 @@ def why_not(kernel: str, row: list[Tensor]) -> str | None:
     if not installed(kernel):
         return f"{REQUIRES[kernel]} is not installed"
     p = row[0]
-    dtype, device = p.dtype, p.device
+    dtype, device, shape = p.dtype, p.device, p.shape
     if TABLE.get((device.type, dtype)) != kernel and not _interpreted(kernel, p):
         return f"it does not serve {dtype} on {device.type}"
     for t in row:
         if t.dtype != dtype or t.device != device:
             return "parameter, gradient and state differ in dtype or device"
-    if not _same_dense_layout(row):
+        if t.shape != shape:  # a parameter that was given other data keeps its old state
+            return "parameter, gradient and state differ in shape"
+        if not _has_memory(type(t)):
+            return f"a {type(t).__name__} has no memory of its own"
+    if any(t.stride() != p.stride() for t in row) or not _dense(p.shape, p.stride()):
         return "parameter, gradient and state are not dense with the same strides"
     return None
 
@@ -71,15 +99,9 @@ def installed(kernel: str) -> bool:
 
 
 @cache
-def load_kernel(name: str) -> Callable:
-    """The `update` of a kernel; imports Numba or Triton on first use."""
-    return importlib.import_module(f"adamw_lab.optim.kernels.{name}").update
-
-
-@cache
-def load_norm(name: str) -> Callable[[list[Tensor]], Tensor]:
-    """The 2-norm of a list of gradients, 0-d: the CPU kernel's own, else torch's."""
-    return importlib.import_module("adamw_lab.optim.kernels.cpu").norm if name == "cpu" else get_total_norm
+def load_kernel(name: str) -> ModuleType:
+    """The module of a kernel, with its `update`, `norm` and `advance`; imports Numba or Triton on first use."""
+    return importlib.import_module(f"adamw_lab.optim.kernels.{name}")
 
 
 def _interpreted(kernel: str, p: Tensor) -> bool:
@@ -87,12 +109,21 @@ def _interpreted(kernel: str, p: Tensor) -> bool:
     return kernel == "cuda" and os.environ.get("TRITON_INTERPRET") == "1" and ("cuda", p.dtype) in TABLE
 
 
-def _same_dense_layout(row: list[Tensor]) -> bool:
-    p, strides = row[0], row[0].stride()
-    dense = p.is_contiguous() or p.ndim == 4 and p.is_contiguous(memory_format=torch.channels_last)
-    if not dense:  # empty_like keeps strides only of a tensor without gaps and overlaps
-        dense = torch.empty_like(p, device="meta").stride() == strides
-    for t in row:
-        if t.stride() != strides:
+def _has_memory(kind: type) -> bool:
+    """Whether tensors of a class lie at their own address; a wrapper of other tensors does not."""
+    return kind.__torch_dispatch__ is Tensor.__torch_dispatch__
+
+
+def _dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the elements fill their memory, in any order of dimensions, without gaps and overlaps."""
+    expected = 1
+    for stride, size in sorted((stride, size) for size, stride in zip(shape, strides, strict=True) if size != 1):
+        if stride != expected and 0 not in shape:
             return False
-    return dense
+        expected *= size
+    return True
+
+
+@lru_cache(maxsize=64)
+def _all_dense(shapes: tuple, strides: tuple) -> bool:
+    return all(map(_dense, shapes, strides))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.kernels import Scalar, Tensors, Terms
+from adamw_lab.optim.kernels import Scalar, Tensors, Terms, value
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -28,6 +28,21 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
         if pruned is not None:
             fill_pruned(pruned, p, m, v, vmax)
     return torch.stack([c.to(counts[0].device) for c in counts]).sum() if counts else None
+
+
+def norm(tensors: Tensors) -> Tensor:
+    """The 2-norm of all gradients, 0-d; in float32 where they are narrower.
+
+    In half precision it would overflow beyond 65504, and clipping by it would silently stop all training.
+    """
+    wide = torch.promote_types(tensors.grads[0].dtype, torch.float32)
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors.grads, 2, wide)))
+
+
+def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
+    """Add `moved`, 0 or 1, to each parameter's step counter; returns what they are then."""
+    torch._foreach_add_(steps, moved)
+    return [value(s) for s in steps]
 
 
 def is_pruned(v: Tensor) -> Tensor:
