@@ -1,6 +1,7 @@
 """How sparsity grows: pure functions of the step."""
 
 from collections.abc import Callable
+from numbers import Real
 
 from adamw_lab.suggest import did_you_mean
 
@@ -39,7 +40,7 @@ def check_schedule(*, begin_step: int, end_step: int, target: float, schedule: s
     if schedule not in SCHEDULES:
         hint = did_you_mean(str(schedule), SCHEDULES)
         raise ValueError(f"unknown schedule {schedule!r}; allowed: {', '.join(SCHEDULES)}.{hint}")
-    if not 0.0 <= target < 1.0:
+    if not isinstance(target, Real) or not 0.0 <= target < 1.0:
         raise ValueError(f"Invalid target_sparsity: {target!r}; allowed: from 0 to below 1")
     if not 0 <= begin_step <= end_step:
         raise ValueError(
