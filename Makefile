@@ -18,7 +18,8 @@ else
 python := $(abspath $(VENV))/bin/python
 ready := $(VENV)/.installed
 endif
-lab := $(python) -m adamw_lab
+# Quoted, since the path of a checkout or of an environment may hold spaces.
+lab := "$(python)" -m adamw_lab
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -37,7 +38,7 @@ test: $(ready)  ## the test suite
 	@$(lab) test $(ARGS)
 
 lint: $(ready)  ## ruff
-	@$(python) -m ruff check . $(ARGS)
+	@"$(python)" -m ruff check . $(ARGS)
 
 lab: $(ready)  ## JupyterLab in notebooks/
 	@$(lab) lab $(ARGS)
@@ -52,7 +53,7 @@ figures: $(ready)  ## redraw figures/ from the numbers in figures/data/
 	@$(lab) figures $(ARGS)
 
 bench: $(ready)  ## measure speed and memory here; the tables go to runs/bench/
-	@$(if $(strip $(VENV)),$(VENV)/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[bench]',:)
+	@$(if $(strip $(VENV)),"$(python)" -m pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[bench]',:)
 	@$(lab) bench $(ARGS)
 
 clean:  ## remove .venv and caches; runs/ and data/ stay
@@ -64,12 +65,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
 	@echo "Setting up $(VENV): a few minutes the first time, most of it torch."
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[lab,dev]'
+	@"$(python)" -m pip --disable-pip-version-check install --quiet -c constraints.txt -e '.[lab,dev]'
 	@touch $@
 	@echo "$(VENV) is ready."
 
 # From another folder: here the source alone would be found, and a notebook's kernel starts elsewhere.
 active:
-	@cd / && $(python) -c 'import sys; from importlib.util import find_spec; \
+	@cd / && "$(python)" -c 'import sys; from importlib.util import find_spec; \
 	sys.exit(not all(map(find_spec, ("adamw_lab", "torch", "typer"))))' || { echo "VENV= uses the active environment \
-	($(python)), but adamw-lab is not installed there: pip install -c constraints.txt -e '.[lab,dev]'" >&2; exit 2; }
+	($(python)), but adamw-lab is not installed there: pip install -e '.[lab,dev]'" >&2; exit 2; }

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -39,11 +40,11 @@ def pip_section():
     return next(entry["pip"] for entry in ENVIRONMENT if isinstance(entry, dict))
 
 
-def run_make(*arguments, path=os.environ["PATH"]):
+def run_make(*arguments, path=os.environ["PATH"], folder=ROOT):
     # Not the options of a make that runs these tests.
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     return subprocess.run(
-        ["make", *arguments], cwd=ROOT, env={**env, "PATH": path}, capture_output=True, text=True
+        ["make", *arguments], cwd=folder, env={**env, "PATH": path}, capture_output=True, text=True
     )
 
 
@@ -108,7 +109,35 @@ def test_whatever_make_runs_is_a_command():
 )
 def test_make_hands_its_arguments_to_the_command(target, command):
     result = run_make("--dry-run", "VENV=", "ARGS=--jobs 1", target)
-    assert result.stdout.rstrip().endswith(f"python -m adamw_lab {command}")
+    assert result.stdout.rstrip().endswith(f'python" -m adamw_lab {command}')
+
+
+STUB = """#!/bin/sh
+if [ "$1" = -m ] && [ "$2" = venv ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python"; else echo "$*" >> "$LOG"; fi
+"""
+"""A Python that makes environments with a copy of itself, and writes down whatever else it is asked for."""
+
+
+def test_make_sets_up_once_and_again_when_a_requirement_changes_also_in_a_folder_with_spaces(tmp_path, monkeypatch):
+    folder, log, stub = tmp_path / "my lab", tmp_path / "log", tmp_path / "python3"
+    folder.mkdir()
+    for file in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / file, folder)
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    monkeypatch.setenv("LOG", str(log))
+
+    def installs():
+        result = run_make("study", f"PYTHON={stub}", folder=folder)
+        assert result.returncode == 0, result.stderr
+        asked = log.read_text().splitlines()
+        assert asked[-1] == "-m adamw_lab study optimizers --profile quick"
+        return sum("install --quiet -c constraints.txt -e .[lab,dev]" in line for line in asked)
+
+    assert [installs(), installs()] == [1, 1]
+    later = (folder / ".venv" / ".installed").stat().st_mtime + 5
+    os.utime(folder / "pyproject.toml", (later, later))
+    assert installs() == 2
 
 
 def test_make_refuses_an_active_environment_without_the_package(tmp_path):

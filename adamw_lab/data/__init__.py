@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.data.batches import Augmentation, Batches, Split, channel_statistics
+from adamw_lab.data.batches import Augmentation, Batches, Split, channel_statistics, check_batch_size, is_whole
 from adamw_lab.data.folder import MEAN, STD, FolderSplit, StreamedBatches, read_folder
 from adamw_lab.data.sequences import (
     AddingProblem,
@@ -40,6 +40,7 @@ AUGMENTATIONS = {
 }
 SEQUENCES = {"adding_problem": adding_problem, "pydoc_text": pydoc_text}
 DATASETS = (*AUGMENTATIONS, "imagefolder", *SEQUENCES)
+SPLITS = ("train", "validation", "test")
 VALIDATION = 5_000
 """Images kept back for validation from the training images of Fashion-MNIST and CIFAR (at most a tenth of them)."""
 
@@ -94,8 +95,10 @@ def load_data(name: str, *, train_size: int | None = None, image_size: int | Non
     if name not in DATASETS:
         raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(DATASETS)}.{did_you_mean(name, DATASETS)}")
     for field, value, low in (("train_size", train_size, 1), ("image_size", image_size, 1)):
-        if value is not None and value < low:
+        if value is not None and not is_whole(value, low):
             raise ValueError(f"Invalid {field} value: {value!r}; allowed: None or a whole number of at least {low}")
+    if not is_whole(split_seed, 0):
+        raise ValueError(f"Invalid split_seed value: {split_seed!r}; allowed: a whole number of at least 0")
     check_data_options(name, options)
     if name in SEQUENCES:
         if image_size is not None:
@@ -128,7 +131,7 @@ def check_data_options(name: str, options: dict[str, Any]) -> None:
         if option not in allowed:
             raise ValueError(f"unknown option {option!r} of dataset {name!r}; allowed: {', '.join(allowed) or 'none'}."
                              f"{did_you_mean(option, allowed)}")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value, 1):
             raise ValueError(f"Invalid {option} value: {value!r}; allowed: a whole number of at least 1")
 
 
@@ -139,7 +142,13 @@ def make_batches(data: ImageData | AddingProblem | TextData, split: str, batch_s
     """The batches of a split ("train", "validation" or "test"): of train shuffled and augmented, else in order.
 
     `memory_format` is that of images.
+
+    Raises:
+        ValueError: an unknown split, or batch_size below 1.
     """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
+    check_batch_size(batch_size)
     part, training = getattr(data, split), split == "train"
     if isinstance(data, TextData):
         return TextBatches(part, batch_size, context=data.context, device=device, seed=seed, shuffle=training)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -51,8 +52,7 @@ class Batches:
     def __init__(self, split: Split, batch_size: int, *, mean: tuple[float, ...], std: tuple[float, ...],
                  device: torch.device | str, augmentation: Augmentation | None = None, seed: int = 0,
                  shuffle: bool = False, memory_format: torch.memory_format = torch.contiguous_format) -> None:
-        if batch_size < 1:
-            raise ValueError(f"Invalid batch_size value: {batch_size!r}; allowed: a whole number of at least 1")
+        check_batch_size(batch_size)
         if not len(split):
             raise ValueError("the split holds no images")
         self.images, self.labels = split.images.to(device), split.labels.to(device)
@@ -88,6 +88,17 @@ class Batches:
         crops = torch.randint(0, 2 * pad + 1, (n, 2), generator=generator).to(device) if pad else None
         flips = (torch.rand(n, generator=generator) < 0.5).to(device) if self.augmentation.flip else None
         return crops, flips
+
+
+def is_whole(value: object, low: int) -> bool:
+    """Whether it is a whole number, NumPy's too, of at least `low`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= low
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse what is not a number of images or sequences."""
+    if not is_whole(batch_size, 1):
+        raise ValueError(f"Invalid batch_size value: {batch_size!r}; allowed: a whole number of at least 1")
 
 
 def _crop(images: Tensor, corners: Tensor, pad: int) -> Tensor:

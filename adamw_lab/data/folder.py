@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.data.batches import _mixed
+from adamw_lab.data.batches import _mixed, check_batch_size
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's statistics, which all models for such images expect."""
@@ -41,8 +41,9 @@ def read_folder(root: Path) -> tuple[dict[str, FolderSplit], tuple[str, ...]]:
         if split == "test" and not path.is_dir():
             path = root / "val"
         if not path.is_dir():
-            raise FileNotFoundError(f"data set 'imagefolder': no folder {path}; give its parent as data_root")
-        dataset = ImageFolder(str(path))
+            raise FileNotFoundError(f"data set 'imagefolder': no folder {path}; name the folder that holds train and "
+                                    "val: adamw-lab fit dataset=imagefolder data_root=FOLDER")
+        dataset = ImageFolder(str(path), loader=_image)
         if classes is not None and tuple(dataset.classes) != classes:
             odd = ", ".join(sorted({*dataset.classes} ^ {*classes}))
             raise ValueError(f"data set 'imagefolder': {path} and {root / 'train'} must have the same sub-folders, one "
@@ -58,8 +59,7 @@ class StreamedBatches:
     def __init__(self, split: FolderSplit, indices: Tensor, batch_size: int, *, image_size: int,
                  device: torch.device | str, seed: int = 0, shuffle: bool = False,
                  memory_format: torch.memory_format = torch.contiguous_format) -> None:
-        if batch_size < 1:
-            raise ValueError(f"Invalid batch_size value: {batch_size!r}; allowed: a whole number of at least 1")
+        check_batch_size(batch_size)
         self.dataset = _Transformed(split.dataset, _transform(image_size, shuffle))
         self.indices, self.batch_size, self.device = indices, batch_size, device
         self.seed, self.shuffle, self.memory_format = seed, shuffle, memory_format
@@ -77,8 +77,12 @@ class StreamedBatches:
         seeds = torch.randint(2**62, (len(order),), generator=generator)  # an image's augmentation, whoever decodes it
         pairs = list(zip(order.tolist(), seeds.tolist(), strict=True))
         batches = [pairs[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
-        loader = torch.utils.data.DataLoader(self.dataset, batch_sampler=batches, num_workers=WORKERS)
-        for images, labels in loader:
+        loader = torch.utils.data.DataLoader(self.dataset, batch_sampler=batches, num_workers=WORKERS,
+                                             collate_fn=_together, generator=generator)
+        for batch in loader:
+            if isinstance(batch, ValueError):
+                raise batch
+            images, labels = batch
             yield images.to(self.device, memory_format=self.memory_format), labels.to(self.device)
 
 
@@ -88,12 +92,34 @@ class _Transformed:
     def __init__(self, dataset: Any, transform: Any) -> None:
         self.dataset, self.transform = dataset, transform
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | ValueError:
         index, seed = key
-        image, label = self.dataset[index]
+        try:
+            image, label = self.dataset[index]
+        except ValueError as error:
+            return error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.transform(image), label
+
+
+def _image(path: str) -> Any:
+    from torchvision.datasets.folder import default_loader
+
+    try:
+        return default_loader(path)
+    except Exception as e:  # what Pillow raises depends on the format
+        raise ValueError(f"data set 'imagefolder': {path} is no image that can be read ({type(e).__name__}: {e}); "
+                         "replace or remove it") from e
+
+
+def _together(items: list[tuple[Tensor, int] | ValueError]) -> tuple[Tensor, Tensor] | ValueError:
+    """A batch; or the first error, which a worker hands over since one that it raises comes as a traceback."""
+    for item in items:
+        if isinstance(item, ValueError):
+            return item
+    images, labels = zip(*items, strict=True)
+    return torch.stack(images), torch.tensor(labels)
 
 
 def _transform(size: int, training: bool) -> Any:

@@ -65,8 +65,9 @@ def run_study(name: str, *, profile: str = "quick", out: str | Path | None = Non
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if len(failed) < len(outcomes):
         runs, history = results(points, folder)
-        print(f"\n{table(runs)}\n{study.note}\n")
-        for path in draw(study, runs, history, folder / f"{name}-{profile}"):
+        ended = runs.assign(validation_accuracy=runs["validation_accuracy"].where(runs["status"] == "finished"))
+        print(f"\n{table(ended)}\n{study.note}\n")
+        for path in draw(study, ended, history, folder / f"{name}-{profile}"):
             print(f"figure: {path}")
     if record and not failed:
         for path in record_study(runs, history, RECORDS / f"{name}-{profile}"):
@@ -89,18 +90,23 @@ def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFra
 
 
 def table(runs: pd.DataFrame) -> str:
-    """Accuracy (mean and range over seeds), achieved sparsity and seconds of each arm, best first."""
+    """Accuracy (mean and range over the seeds that have one), achieved sparsity and seconds of each arm, best first.
+
+    A run that diverged has no accuracy; how many did stands beside the number of seeds.
+    """
     by = runs.groupby("arm")
     accuracy = 100 * by["validation_accuracy"].agg(["mean", "min", "max"])
-    ranges = zip(accuracy["min"], accuracy["max"], strict=True)
     order = accuracy["mean"].sort_values(ascending=False, kind="stable").index
+    diverged = by.size() - by["validation_accuracy"].count()
     rows = pd.DataFrame({
-        "validation accuracy": accuracy["mean"].map("{:.2f} %".format),
-        "range over seeds": [f"{low:.2f} to {high:.2f}" for low, high in ranges],
-        "seeds": by.size(),
-        "sparsity": by["sparsity"].mean().map("{:.1%}".format),
+        "validation accuracy": accuracy["mean"].map("{:.2f} %".format, na_action="ignore"),
+        "range over seeds": accuracy["min"].map("{:.2f}".format) + accuracy["max"].map(" to {:.2f}".format),
+        "seeds": by.size().astype("str") + diverged.map(lambda n: f", {n} diverged" if n else ""),
+        "sparsity": by["sparsity"].mean().map("{:.1%}".format, na_action="ignore"),
         "seconds": by["seconds"].mean().map("{:.0f}".format),
     })
+    rows.loc[diverged == by.size(), "range over seeds"] = "-"
+    rows = rows.fillna("-")
     return rows.loc[order].reset_index().to_string(index=False)
 
 

@@ -1,6 +1,7 @@
 """Settings are checked when they are given; the texts are those of torch.optim.Adam, and of the same kind."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -15,11 +16,14 @@ def check_group(group: dict[str, Any]) -> None:
         ValueError: names the setting, its value and what is allowed.
     """
     lr = group["lr"]
+    for name in ("lr", "eps", "weight_decay"):
+        if not is_number(group[name]):
+            raise ValueError(f"Invalid {name} value: {group[name]!r}; allowed: a number")
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
     _adam_range(0.0 <= lr, f"Invalid learning rate: {lr}")
     _adam_range(0.0 <= group["eps"], f"Invalid epsilon value: {group['eps']}")
-    if len(group["betas"]) != 2 or any(isinstance(b, Tensor) for b in group["betas"]):
+    if not are_numbers(group["betas"], 2) or any(isinstance(b, Tensor) for b in group["betas"]):
         raise ValueError(f"Invalid betas: {group['betas']}; allowed: two floats")
     for i, beta in enumerate(group["betas"]):
         _adam_range(0.0 <= beta < 1.0, f"Invalid beta parameter at index {i}: {beta}")
@@ -32,6 +36,16 @@ def check_group(group: dict[str, Any]) -> None:
         # lr = 0 is how distributed checkpointing initializes state
         if lr != 0:
             raise ValueError(f"Invalid min_lr value: {group['min_lr']!r}; allowed: from 0 to lr = {lr}")
+
+
+def is_number(x: Any) -> bool:
+    """Whether it is a real number, or a tensor, which may hold one."""
+    return isinstance(x, Real | Tensor) and not isinstance(x, bool)
+
+
+def are_numbers(x: Any, n: int) -> bool:
+    """Whether it is a tuple or list of n numbers."""
+    return isinstance(x, tuple | list) and len(x) == n and all(map(is_number, x))
 
 
 def _adam_range(holds: bool, message: str) -> None:
@@ -52,13 +66,13 @@ def _optional(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _fractions(x: Any) -> bool:
-    return len(x) == 2 and all(0.0 <= f <= 1.0 for f in x)
+    return are_numbers(x, 2) and all(0.0 <= f <= 1.0 for f in x)
 
 
 _RULES = (
     ("clip_norm", "None or a number above 0", _optional(_positive)),
     ("total_steps", "None or a whole number of at least 1", _optional(_whole(1))),
-    ("min_lr", "a number of at least 0", lambda x: isinstance(x, int | float) and x >= 0),
+    ("min_lr", "a number of at least 0", lambda x: is_number(x) and x >= 0),
     ("theta", "None or a number above 0", _optional(_positive)),
     ("spike_sigma", "None or a number above 0", _optional(_positive)),
     ("history", "a whole number of at least 10", _whole(10)),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from adamw_lab.optim.checks import is_number
 from adamw_lab.pruning import SCOPES, SHARES, check_schedule, default_step, parse_pattern, resolve_importance
 from adamw_lab.suggest import did_you_mean
 
@@ -20,7 +21,7 @@ def check_pruning(group: dict[str, Any]) -> None:
     _resolve_steps(group)
     check_schedule(begin_step=group["begin_step"], end_step=group["end_step"], target=group["target_sparsity"],
                    schedule=group["schedule"], update_every=group["update_every"])
-    if not 0.0 <= group["regrow"] < 1.0:
+    if not is_number(group["regrow"]) or not 0.0 <= group["regrow"] < 1.0:
         raise ValueError(f"Invalid regrow value: {group['regrow']!r}; allowed: a fraction in [0, 1)")
     if group["pattern"] is not None and group["prunable"]:
         _check_pattern_fits(group)

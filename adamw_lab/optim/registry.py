@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from adamw_lab.optim.adv import AdamWAdv
+from adamw_lab.optim.checks import are_numbers, is_number
 from adamw_lab.optim.groups import parameter_groups
 from adamw_lab.optim.prune import BASES, AdamWPrune, base_settings
 from adamw_lab.optim.spam import AdamWSPAM
@@ -77,6 +78,7 @@ def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: flo
     spec = OPTIMIZERS[name]
     settings = {**spec.preset, **options}
     if lr is not None:
+        _check_kind("lr", lr, spec.lr)
         settings["lr"] = lr
     if spec.lab:
         settings["total_steps"] = total_steps
@@ -88,7 +90,7 @@ def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: flo
 
 
 def check_options(name: str, options: dict[str, Any]) -> None:
-    """Refuse an unknown optimizer or option.
+    """Refuse an unknown optimizer or option, and for torch's own classes a value of another kind than the default.
 
     Raises:
         ValueError: names it, what is allowed, and the nearest name.
@@ -99,10 +101,26 @@ def check_options(name: str, options: dict[str, Any]) -> None:
     allowed = dict(OPTIMIZERS[name].options)
     if OPTIMIZERS[name].cls is AdamWPrune and options.get("base", "adamw") in BASES:
         allowed |= base_settings(options.get("base", "adamw"))
-    for option in options:
+    for option, value in options.items():
         if option not in allowed:
             raise ValueError(f"unknown option {option!r} of optimizer {name!r}; allowed: {', '.join(allowed)}."
                              f"{did_you_mean(option, allowed)}")
+        if not OPTIMIZERS[name].lab:
+            _check_kind(option, value, allowed[option])
+
+
+def _check_kind(option: str, value: Any, default: Any) -> None:
+    """torch stumbles over a text where a number belongs, and takes any text for True; the lab's classes check all."""
+    if isinstance(default, bool):
+        fits, kind = isinstance(value, bool), "True or False"
+    elif isinstance(default, tuple):
+        fits, kind = are_numbers(value, len(default)), f"{len(default)} numbers"
+    elif is_number(default):
+        fits, kind = is_number(value), "a number"
+    else:
+        return
+    if not fits:
+        raise ValueError(f"Invalid {option} value: {value!r}; allowed: {kind}")
 
 
 def _can_fuse(cls: type[Optimizer], params: list) -> bool:

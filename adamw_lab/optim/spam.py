@@ -63,7 +63,7 @@ class AdamWSPAM(LabOptimizer):
                  kernel: str | None = None) -> None:
         super().__init__(params, dict(
             lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, theta=theta, spike_sigma=spike_sigma,
-            history=history, spike_decay=tuple(spike_decay), reset_interval=reset_interval, warmup_steps=warmup_steps,
+            history=history, spike_decay=spike_decay, reset_interval=reset_interval, warmup_steps=warmup_steps,
             grace_steps=grace_steps, restart_bias_correction=restart_bias_correction, amsgrad=amsgrad,
             clip_norm=clip_norm, total_steps=total_steps, min_lr=min_lr, maximize=maximize, kernel=kernel))
 

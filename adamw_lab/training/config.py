@@ -18,6 +18,10 @@ from adamw_lab.training.hardware import resolve_device, resolve_precision
 from adamw_lab.training.injection import check_spikes
 
 COMPILERS = ("g++", "clang++", "c++")
+NUMBERS = ("lr", "weight_decay", "epochs", "batch_size", "seed", "train_size", "image_size", "label_smoothing",
+           "split_seed", "telemetry_every", "threads")
+MOST_THREADS = 1024
+"""With more, OpenMP cannot start them all, and ends the process."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -88,7 +92,7 @@ class TrainConfig(BaseModel):
     compile: bool = False
     parallel: Literal["auto", "none", "ddp", "fsdp"] = "auto"
     telemetry_every: int = Field(50, ge=0)
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=MOST_THREADS)
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +102,13 @@ class TrainConfig(BaseModel):
                 raise ValueError(f"unknown field {name!r}; allowed: {', '.join(cls.model_fields)}."
                                  f"{did_you_mean(str(name), cls.model_fields)}")
         return values
+
+    @field_validator(*NUMBERS, mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"{value} is no number; allowed: a number")
+        return value
 
     @field_validator("model")
     @classmethod

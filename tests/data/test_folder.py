@@ -89,7 +89,32 @@ def test_a_lone_last_image_is_left_out_of_training_alone(root):
 
 def test_what_is_missing_is_named(root):
     (root / "val").rename(root / "validation")
-    with pytest.raises(FileNotFoundError, match=f"no folder {root / 'val'}; give its parent as data_root"):
+    with pytest.raises(FileNotFoundError, match=f"no folder {root / 'val'}; name the folder .* data_root=FOLDER"):
+        load_data("imagefolder", root=root)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"garbage", lambda b: b""],
+                         ids=["torn", "garbage", "empty"])
+def test_a_file_that_is_no_image_is_named(root, monkeypatch, workers, spoil):
+    monkeypatch.setattr(folder, "WORKERS", workers)
+    bad = root / "train" / "dog" / "3.png"
+    bad.write_bytes(spoil(bad.read_bytes()))
+    data = load_data("imagefolder", root=root, image_size=8)
+    with pytest.raises(ValueError, match=f"^data set 'imagefolder': {bad} is no image that can be read") as error:
+        epoch(data)
+    assert "\n" not in str(error.value) and str(error.value).endswith("replace or remove it")
+
+
+def test_an_epoch_leaves_the_global_generator_alone(root):
+    before = torch.random.get_rng_state()
+    epoch(load_data("imagefolder", root=root, image_size=8))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_class_without_images_is_named(root):
+    (root / "train" / "bird").mkdir()
+    with pytest.raises(FileNotFoundError, match="no valid file for the classes bird"):
         load_data("imagefolder", root=root)
 
 

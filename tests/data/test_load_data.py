@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -150,6 +151,11 @@ def test_only_training_batches_are_shuffled_and_augmented(stub):
     ({"train_size": 0}, ["train_size value: 0", "at least 1"]),
     ({"image_size": 0}, ["image_size value: 0", "at least 1"]),
     ({"image_size": -8}, ["image_size value: -8", "at least 1"]),
+    ({"train_size": 99.5}, ["train_size value: 99.5", "whole number"]),
+    ({"train_size": "100"}, ["train_size value: '100'", "whole number"]),
+    ({"train_size": True}, ["train_size value: True", "whole number"]),
+    ({"split_seed": -1}, ["split_seed value: -1", "at least 0"]),
+    ({"split_seed": None}, ["split_seed value: None", "at least 0"]),
 ])
 def test_bad_input_is_named(arguments, parts):
     with pytest.raises(ValueError) as error:
@@ -157,6 +163,18 @@ def test_bad_input_is_named(arguments, parts):
     assert all(part in str(error.value) for part in parts), str(error.value)
 
 
-def test_a_batch_size_of_zero_is_named(digits):
-    with pytest.raises(ValueError, match="batch_size value: 0; allowed: a whole number of at least 1"):
-        make_batches(digits, "train", 0, device="cpu")
+@pytest.mark.parametrize("name", ["digits", "adding_problem", "pydoc_text"])
+@pytest.mark.parametrize("size", [0, -4, 2.5, True, "8", None])
+def test_a_batch_size_that_is_no_number_of_images_is_named(name, size):
+    with pytest.raises(ValueError, match=f"batch_size value: {size!r}; allowed: a whole number of at least 1"):
+        make_batches(load_data(name, train_size=200), "train", size, device="cpu")
+
+
+def test_numbers_of_numpy_will_do():
+    data = load_data("digits", train_size=np.int64(50))
+    assert len(make_batches(data, "train", np.int32(10), device="cpu")) == 5
+
+
+def test_an_unknown_split_is_told_the_nearest(digits):
+    with pytest.raises(ValueError, match="unknown split 'valid'; allowed: train, validation, test. Did you mean 'val"):
+        make_batches(digits, "valid", 8, device="cpu")

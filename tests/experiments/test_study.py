@@ -72,3 +72,28 @@ def test_the_table_has_mean_range_sparsity_and_seconds():
     first, second = module.table(runs).splitlines()[1:]
     assert first.split() == ["adamw", "97.50", "%", "97.00", "to", "98.00", "2", "70.0%", "21"]
     assert second.split()[:3] == ["sgd", "91.00", "%"]
+
+
+def test_the_table_says_what_diverged_and_means_what_did_not():
+    runs = pd.DataFrame({"arm": ["sgd", "sgd", "adamw", "adamw"], "seed": [0, 1, 0, 1],
+                         "validation_accuracy": [None, None, 0.97, None], "sparsity": [None, None, 0.0, 0.0],
+                         "seconds": [10.0, 12.0, 20.0, 22.0]}).astype({"validation_accuracy": float, "sparsity": float})
+    first, second = module.table(runs).splitlines()[1:]
+    assert first.split() == ["adamw", "97.00", "%", "97.00", "to", "97.00", "2,", "1", "diverged", "0.0%", "21"]
+    assert second.split() == ["sgd", "-", "-", "2,", "2", "diverged", "-", "11"]
+
+
+def test_a_run_that_diverged_late_counts_as_diverged(tiny, monkeypatch, capsys):
+    arms = {"adamw": {"optimizer": "adamw"}, "sgd": {"optimizer": "sgd", "lr": 1e30}}
+    monkeypatch.setitem(STUDIES, "wild", Study("?", STUDIES["tiny"].notebook, arms, {"quick": Profile(BASE, (0,))}))
+    before = module.results
+
+    def late(points, folder):
+        runs, history = before(points, folder)
+        assert runs["status"].tolist() == ["finished", "diverged"]
+        return runs.assign(validation_accuracy=[0.5, 0.9]), history
+
+    monkeypatch.setattr(module, "results", late)
+    assert module.run_study("wild", out=tiny) == 0
+    said = capsys.readouterr().out
+    assert "sgd                   -" in said and "1, 1 diverged" in said and "90.00" not in said

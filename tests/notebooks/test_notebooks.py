@@ -80,12 +80,15 @@ def execute(path, tmp_path, monkeypatch, folder, **parameters):
 def test_08_runs_from_the_root_and_leaves_its_records(tmp_path, monkeypatch):
     path = ROOT / "notebooks" / "08_resnet_experiment.ipynb"
     run = tmp_path / "run"
-    execute(path, tmp_path, monkeypatch, ROOT, **TINY, optimizer="adamwprune", run_dir=str(run),
-            optimizer_options='{"target_sparsity": 0.5, "update_every": 1}')
+    book = execute(path, tmp_path, monkeypatch, ROOT, **TINY, optimizer="adamwprune", run_dir=str(run),
+                   optimizer_options='{"target_sparsity": 0.5, "update_every": 1}',
+                   training_options='{"model_options": {"hidden": 32}}')
     summary = json.loads((run / "summary.json").read_text())
     origin = json.loads((run / "provenance.json").read_text())
     assert summary["status"] == "finished" and summary["sparsity"] == pytest.approx(0.5, abs=0.01)
     assert summary["config"]["optimizer_options"] == {"target_sparsity": 0.5, "update_every": 1}
+    said = "".join(output.get("text", "") for cell in code(book) for output in cell.outputs)
+    assert f"mlp: {summary['parameters']:,} parameters" in said
     assert origin["torch"] and origin["hardware"] and origin["seed"] == 0
 
 

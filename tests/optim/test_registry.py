@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from adamw_lab.optim import OPTIMIZERS, AdamWAdv, AdamWSPAM, build_optimizer, textbook
+from adamw_lab.optim import OPTIMIZERS, AdamWAdv, AdamWPrune, AdamWSPAM, build_optimizer, textbook
 from adamw_lab.optim.registry import check_options
 
 NAMES = ["sgd", "adagrad", "rmsprop", "adam", "adamw", "adamw_clip", "adamwadv", "adamwspam", "adamwspam_published",
@@ -84,3 +84,24 @@ def test_unknown_names_and_options_are_refused():
     with pytest.raises(ValueError, match="unknown option 'theta' of optimizer 'adamwprune'"):
         check_options("adamwprune", {"theta": 5.0})
     check_options("adamwprune", {"base": "adamwspam", "theta": 5.0})
+
+
+CLASSES = {"adamwadv": AdamWAdv, "adamwspam": AdamWSPAM, "adamwprune": AdamWPrune}
+OPTIONS = [(name, option) for name in NAMES for option, default in {"lr": 0.1, **OPTIMIZERS[name].options}.items()
+           if isinstance(default, bool | int | float | tuple)]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_every_option_refuses_a_value_of_another_kind(name, option):
+    for value in ("big", [1], {}, 5 + 5j):
+        with pytest.raises(ValueError, match=f"Invalid {option}( value)?: "):
+            build_optimizer(name, nn.Linear(4, 4), **{"total_steps": 10, option: value})
+        if name in CLASSES:
+            with pytest.raises(ValueError, match=f"Invalid {option}( value)?: "):
+                CLASSES[name](nn.Linear(4, 4).parameters(), **{"total_steps": 10, option: value})
+
+
+@pytest.mark.parametrize("value", ["0.5", 1.0, -0.1, 70, True, [0.5]])
+def test_a_target_is_a_fraction(value):
+    with pytest.raises(ValueError, match="Invalid target_sparsity"):
+        build_optimizer("adamwprune", nn.Linear(4, 4), total_steps=10, target_sparsity=value)
