@@ -1,5 +1,6 @@
 """Images a second of the whole training loop, beside the loop that most tutorials have."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from time import perf_counter
@@ -27,14 +28,14 @@ Step = Callable[[], Any]
 
 
 def bench_training(models: Sequence[str] = ("resnet18", "resnet50"), *, dataset: str = "fashion_mnist",
-                   batch_size: int = 64, blocks: int = 5, steps: int = 2, compile: bool = True,
+                   batch_size: int = 64, blocks: int = 9, steps: int = 2, compile: bool = True,
                    train_size: int | None = None) -> pd.DataFrame:
     """Train by several loops in turn, blocks of steps of each, in one process and on the same images.
 
     The ways: "tutorial", float32, a DataLoader of two worker processes with torchvision's transforms on PIL images,
     torch's for-loop AdamW, `loss.item()` at every step; "fit", all that `fit` does at a step, telemetry included, in
     the precision that it chooses here; "fit, float32"; "bare", forward, backward and fused step alone on one resident
-    batch in `fit`'s precision; "fit, compiled".
+    batch in `fit`'s precision; "fit, looking", `fit` with a look at every layer at every step; "fit, compiled".
 
     Args:
         models: names of image models.
@@ -46,7 +47,9 @@ def bench_training(models: Sequence[str] = ("resnet18", "resnet50"), *, dataset:
 
     Returns:
         A row for each model and way: `images_per_second`, the median of its blocks; `ratio`, the median over blocks of
-        its speed by the tutorial's; `precision`, `batch_size`, `threads`, `hardware`, `torch`.
+        its speed by the tutorial's; of "fit", `overhead`, the median over blocks of its time by that of "bare", less 1,
+        with the looks at the layers that a config has by default; `precision`, `batch_size`, `threads`, `hardware`,
+        `torch`.
     """
     data = load_data(dataset, train_size=train_size)
     rows = []
@@ -60,11 +63,22 @@ def bench_training(models: Sequence[str] = ("resnet18", "resnet50"), *, dataset:
             for name, (step, _) in ways.items():
                 seconds[name].append(_timed(step, steps))
         for name, (_, precision) in ways.items():
-            ratios = [t / s for t, s in zip(seconds["tutorial"], seconds[name], strict=True)]
-            rows.append({"model": model, "way": name, "ratio": median(ratios), "precision": precision,
+            rows.append({"model": model, "way": name, "ratio": _median_ratio(seconds["tutorial"], seconds[name]),
+                         "overhead": _overhead(seconds) if name == "fit" else math.nan, "precision": precision,
                          "images_per_second": batch_size * steps / median(seconds[name])})
     return pd.DataFrame(rows).assign(dataset=dataset, batch_size=batch_size, threads=torch.get_num_threads(),
                                      hardware=hardware(), torch=installed("torch"))
+
+
+def _overhead(seconds: dict[str, list[float]]) -> float:
+    """What "fit" costs beyond "bare", one look in so many steps included."""
+    every = TrainConfig().telemetry_every
+    alone, looking = (_median_ratio(seconds[way], seconds["bare"]) for way in ("fit", "fit, looking"))
+    return alone - 1 + (looking - alone) / every
+
+
+def _median_ratio(seconds: list[float], others: list[float]) -> float:
+    return median(one / other for one, other in zip(seconds, others, strict=True))
 
 
 def _timed(step: Step, steps: int) -> float:
@@ -75,11 +89,12 @@ def _timed(step: Step, steps: int) -> float:
 
 
 def _ways(model: str, data: ImageData, fields: dict[str, Any], compile: bool) -> dict[str, tuple[Step, str]]:
-    """name -> (one step, precision)."""
+    """name -> (one step, precision). Those to be compared closely are far from the tutorial, whose workers go on."""
     chosen = TrainConfig(**fields).resolved()
     ways = {"tutorial": (_tutorial(model, data, fields["batch_size"]), "float32"),
-            "fit": (_fit(chosen), chosen.precision),
             "fit, float32": (_fit(TrainConfig(**fields, precision="float32").resolved()), "float32"),
+            "fit, looking": (_fit(TrainConfig(**fields, telemetry_every=1).resolved()), chosen.precision),
+            "fit": (_fit(chosen), chosen.precision),
             "bare": (_bare(chosen), chosen.precision)}
     if compile:
         ways["fit, compiled"] = _fit(TrainConfig(**fields, compile=True).resolved()), chosen.precision

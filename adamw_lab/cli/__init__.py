@@ -69,16 +69,23 @@ def fit(
     ] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where the run is kept, and resumed from.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Begin with a full-size recipe: cifar10_resnet18_sgd, ...")] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(help="Time between checkpoints within an epoch.")] = 10.0,
+    tensorboard: Annotated[Path | None, typer.Option(help="Write the run's events here too, for TensorBoard.")] = None,
 ) -> None:
     """Train one model and print its summary. Under torchrun, on all of its processes."""
     from adamw_lab import training
     from adamw_lab.training.recipes import recipe as from_recipe
+    from adamw_lab.training.tensorboard import check_export, export_tensorboard
 
     given = settings_from(settings or [])
     config = training.TrainConfig(**given) if recipe is None else from_recipe(recipe, **given)
-    summary = training.fit(config, run_dir=run_dir).summary
+    if tensorboard is not None:
+        check_export(run_dir)
+    summary = training.fit(config, run_dir=run_dir, checkpoint_minutes=checkpoint_minutes).summary
     if int(os.environ.get("RANK", "0")) > 0:
         return
+    if tensorboard is not None:
+        export_tensorboard(run_dir, tensorboard)
     for name, value in summary.items():
         if name != "config":
             typer.echo(f"{name:<20} {value:.4g}" if isinstance(value, float) else f"{name:<20} {value}")

@@ -52,7 +52,7 @@ def _selection() -> tuple[pd.DataFrame, list[str]]:
 def _training() -> tuple[pd.DataFrame, list[str]]:
     from adamw_lab.bench.training import bench_training
 
-    return bench_training(), ["model", "way", "precision", "images_per_second", "ratio"]
+    return bench_training(), ["model", "way", "precision", "images_per_second", "ratio", "overhead"]
 
 
 def _batch() -> tuple[pd.DataFrame, list[str]]:

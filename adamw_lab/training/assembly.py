@@ -26,7 +26,11 @@ def make_optimizer(model: nn.Module, config: "TrainConfig", total_steps: int) ->
     lab = OPTIMIZERS[config.optimizer].lab
     if lab and config.schedule == "constant":
         options["min_lr"] = config.lr
-    optimizer = build_optimizer(config.optimizer, model, lr=config.lr, total_steps=total_steps, **options)
+    try:
+        optimizer = build_optimizer(config.optimizer, model, lr=config.lr, total_steps=total_steps, **options)
+    except TypeError as error:  # torch's own compare what they are given without asking what it is
+        raise ValueError(f"optimizer_options {config.optimizer_options!r} of {config.optimizer!r} have a value of the "
+                         f"wrong type: {error}") from error
     if isinstance(optimizer, AdamWPrune) and not any(group["prunable"] for group in optimizer.param_groups):
         raise ValueError(f"optimizer {config.optimizer!r} finds nothing to prune in {config.model!r}; "
                          "allowed: a model with weights of two or more dimensions outside norms and embeddings")

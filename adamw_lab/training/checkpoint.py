@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -21,7 +23,7 @@ def save_checkpoint(folder: Path, step: int, config: str, state: dict[str, Any])
     Args:
         folder: where a run's checkpoints lie; made if missing.
         step: steps taken.
-        config: the run's config as text, which `load_checkpoint` asks for.
+        config: the run's config as JSON, which `load_checkpoint` asks for.
         state: tensors, numbers, strings, None, and dicts, lists and tuples of these.
 
     Raises:
@@ -39,14 +41,15 @@ def save_checkpoint(folder: Path, step: int, config: str, state: dict[str, Any])
         raise OSError(f"cannot write '{folder}': {error}") from error
     write_atomically(path, lambda temporary: temporary.write_bytes(data))
     for old in _newest_first(folder)[KEPT:]:
-        old.unlink()
+        old.unlink(missing_ok=True)
     return path
 
 
 def load_checkpoint(folder: Path, config: str, device: str) -> dict[str, Any] | None:
     """The state of the newest sound checkpoint of this config, its tensors on `device`; None if there is none.
 
-    What is torn, or of another run, is set aside under a name that ends in .bad, with a warning.
+    What is torn, or of another run, is set aside under a name that ends in .bad, with a warning. `threads` may differ
+    here: whether they may is for `open_run` to say.
     """
     for path in _newest_first(folder):
         problem, state = _read(path, config, device)
@@ -68,7 +71,11 @@ def _read(path: Path, config: str, device: str) -> tuple[str, dict[str, Any] | N
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:16] != NAME.fullmatch(path.name)[2]:
         return "is damaged: its content is not what its name says", None
-    content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-    if content["config"] != config:
+    try:
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        state, theirs, ours = content["state"], json.loads(content["config"]), json.loads(config)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError):
+        return "is no checkpoint of this package", None
+    if {**theirs, "threads": None} != {**ours, "threads": None}:
         return "is of a run with another config", None
-    return "", content["state"]
+    return "", state

@@ -20,6 +20,7 @@ from adamw_lab.training.injection import check_spikes
 COMPILERS = ("g++", "clang++", "c++")
 NUMBERS = ("lr", "weight_decay", "epochs", "batch_size", "seed", "train_size", "image_size", "label_smoothing",
            "split_seed", "telemetry_every", "threads")
+"""Fields where True, which pydantic takes for 1, would be a slip."""
 MOST_THREADS = 1024
 """With more, OpenMP cannot start them all, and ends the process."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -105,9 +106,9 @@ class TrainConfig(BaseModel):
 
     @field_validator(*NUMBERS, mode="before")
     @classmethod
-    def _no_truth_value(cls, value: Any) -> Any:
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, bool):
-            raise ValueError(f"{value} is no number; allowed: a number")
+            raise ValueError(f"Invalid {info.field_name} value: {value!r}; allowed: a number")
         return value
 
     @field_validator("model")
@@ -131,7 +132,7 @@ class TrainConfig(BaseModel):
         if name.split(":")[0] not in DEVICES:
             raise ValueError(f"unknown device {name!r}; allowed: {', '.join(DEVICES)}."
                              f"{did_you_mean(name, DEVICES)}")
-        if not re.fullmatch(r"auto|[a-z]+(:\d+)?", name):
+        if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", name):
             raise ValueError(f"device {name!r} is malformed; allowed: a name, or name:index as in 'cuda:0'")
         return name
 

@@ -5,9 +5,9 @@ the number of processes changes the speed and not the run.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-PARALLEL = ("none", "ddp", "fsdp")
+T = TypeVar("T")
 
 
 def resolve_parallel(name: str) -> str:
@@ -40,16 +40,26 @@ def resolve_parallel(name: str) -> str:
 
 @contextmanager
 def world(parallel: str, device: str) -> Iterator[None]:
-    """Inside, the processes know each other; NCCL between GPUs, else Gloo."""
+    """Inside, the processes know each other; NCCL between GPUs, Gloo between CPUs.
+
+    Raises:
+        ConnectionError: another process ended.
+    """
     if parallel == "none" or dist.is_initialized():
         yield
         return
     on_cuda = torch.device(device).type == "cuda"
     if on_cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if on_cuda else "gloo")
+    # Gloo beside NCCL: what the processes ask each other at every step lies on the CPU and waits for no GPU.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
     try:
         yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise ConnectionError(f"process {rank()} of {size()} lost another one, which ended or cannot be reached; the "
+                              "same command goes on from the last checkpoint of its run_dir") from error
     finally:
         dist.destroy_process_group()
 
@@ -60,6 +70,13 @@ def rank() -> int:
 
 def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def synchronized(model: nn.Module, parallel: str, device: str) -> nn.Module:
+    """The same model, its batch normalization over the batch of all processes where torch can: on CUDA."""
+    if parallel == "none" or torch.device(device).type != "cuda":
+        return model
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def share(model: nn.Module, parallel: str) -> nn.Module:
@@ -77,16 +94,17 @@ def share(model: nn.Module, parallel: str) -> nn.Module:
     return model
 
 
-def own_part(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
-    """This process's part of a batch, and the factor that makes the mean of all parts' mean losses the batch's.
+def own_part(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float, int]:
+    """This process's part of a batch (inputs, targets, weight, copies).
 
-    A batch smaller than the number of processes goes to every one of them whole.
+    The mean of all parts' mean losses, each times its weight, is the batch's. Where some would get less than two, which
+    batch normalization needs, all get the whole batch; `copies` says how many have this part.
     """
     n, parts = len(targets), size()
-    if parts == 1 or n < parts:
-        return inputs, targets, 1.0
+    if parts == 1 or n < 2 * parts:
+        return inputs, targets, 1.0, parts
     mine = [part[rank()] for part in (inputs.tensor_split(parts), targets.tensor_split(parts))]
-    return mine[0], mine[1], len(mine[1]) * parts / n
+    return mine[0], mine[1], len(mine[1]) * parts / n, 1
 
 
 def agree(values: Tensor) -> Tensor:
@@ -98,11 +116,26 @@ def agree(values: Tensor) -> Tensor:
     return values / size()
 
 
-def together(*flags: bool, device: str = "cpu") -> list[bool]:
+def together(*flags: bool) -> list[bool]:
     """Each flag, raised if any process raises it."""
     if size() == 1:
         return list(flags)
-    return [bool(x) for x in total(torch.tensor([float(flag) for flag in flags], device=device)).tolist()]
+    return [bool(x) for x in total(torch.tensor([float(flag) for flag in flags])).tolist()]
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the first one's buffers: the statistics of batch normalization, which each has of its own."""
+    if size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def first_alone(work: Callable[[], T]) -> T:
+    """What `work` returns here; the first process does it before the others."""
+    result = work() if rank() == 0 else None
+    if size() > 1:
+        dist.barrier()
+    return result if rank() == 0 else work()
 
 
 def total(values: Tensor) -> Tensor:

@@ -45,9 +45,13 @@ class SpikeInjector:
         """The steps that are spoilt, from 1, in order."""
         return sorted(self._steps)
 
+    def spoils(self, step: int) -> bool:
+        """Whether this step, from 1, is spoilt."""
+        return step in self._steps
+
     def batch(self, step: int, inputs: Tensor) -> Tensor:
         """The inputs of a step, spoilt if that is the kind and the step."""
-        if self.kind != "batch" or step not in self._steps:
+        if self.kind != "batch" or not self.spoils(step):
             return inputs
         if inputs.is_floating_point():
             return inputs * self.factor
@@ -57,7 +61,7 @@ class SpikeInjector:
 
     def gradients(self, step: int, model: nn.Module) -> None:
         """Spoil the gradients of a step if that is the kind and the step."""
-        if self.kind == "gradient" and step in self._steps:
+        if self.kind == "gradient" and self.spoils(step):
             torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], self.factor)
 
 

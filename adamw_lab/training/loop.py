@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from adamw_lab.training.checkpoint import load_checkpoint
 from adamw_lab.training.config import TrainConfig
-from adamw_lab.training.distributed import agree, own_part, rank, together, world
+from adamw_lab.training.distributed import agree, first_alone, own_part, rank, share_buffers, together, world
 from adamw_lab.training.hardware import reproducible
 from adamw_lab.training.interrupts import Interrupts, StopTraining
 from adamw_lab.training.metrics import evaluate, forward
@@ -56,7 +56,7 @@ def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool =
     Raises:
         ValueError: what the config asks for is not there (images, device, precision), an optimizer's option
             is out of range, or `run_dir` holds a run of another config.
-        OSError: `run_dir` cannot be written; the last good checkpoint stays.
+        OSError: `run_dir` cannot be written, or another process of the run ended; the last good checkpoint stays.
         KeyboardInterrupt, SystemExit, StopTraining: the run was stopped by SIGINT, SIGTERM or `control`, after a
             checkpoint.
     """
@@ -64,16 +64,17 @@ def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool =
         raise ValueError(f"Invalid checkpoint_minutes: {checkpoint_minutes!r}; allowed: a number above 0")
     config = config.resolved()
     run_dir = None if run_dir is None else Path(run_dir)
+    saver = Saver(run_dir, json.dumps(config.identity()), 60 * checkpoint_minutes)
     ended = None if run_dir is None else open_run(run_dir, config)
     if ended is not None:
+        saver.remove()  # unless a kill came before that, nothing is left
         return ended
     with reproducible(config.seed, config.device, config.threads), world(config.parallel, config.device):
         run = Run(config)
-        saver = Saver(run_dir, json.dumps(config.identity()), 60 * checkpoint_minutes)
         if run_dir is not None:
             if rank() == 0:
                 claim_run(run_dir, config)
-            saved = load_checkpoint(saver.folder, saver.config, config.device)
+            saved = first_alone(lambda: load_checkpoint(saver.folder, saver.config, config.device))
             if saved is not None:
                 run.load_state_dict(saved)
         title = f"{config.model} {config.optimizer} seed {config.seed}"
@@ -106,8 +107,7 @@ class _Loop:
     def _epoch(self) -> None:
         """Finish the epoch that the run is in, measure, and add a row to the history."""
         run = self.run
-        self._train()
-        train = run.meter.read()
+        train = self._train()
         if math.isfinite(train[0]) and run.weights_finite():
             validation = self._evaluate("validation")
             if math.isfinite(validation[0]):
@@ -118,7 +118,8 @@ class _Loop:
                 return
         run.diverged = True
 
-    def _train(self) -> None:
+    def _train(self) -> tuple[float, float]:
+        """Take the steps that the epoch still has; its (mean loss, accuracy)."""
         run = self.run
         run.model.train()
         start, before = time.perf_counter(), run.seconds
@@ -128,48 +129,58 @@ class _Loop:
             self.bar.update()
             if not self._between_steps(loss):
                 break
+        train = run.meter.read()  # waits for the device
+        run.seconds = before + time.perf_counter() - start
+        return train
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One step on this process's part of a batch; returns the loss of the whole."""
         run = self.run
-        inputs, targets, weight = own_part(inputs, targets)
+        inputs, targets, weight, copies = own_part(inputs, targets)
         run.optimizer.zero_grad()
         if run.injector is not None:
             inputs = run.injector.batch(run.step + 1, inputs)
         with run.telemetry.watching_units(run.step + 1):
-            outputs = forward(run.forward_model, inputs, self.config)
+            outputs = forward(run.forward_of_step(), inputs, self.config)
         loss = run.task.loss(outputs, targets, self.config.label_smoothing)
         (loss if weight == 1 else loss * weight).backward()
         if run.injector is not None:
             run.injector.gradients(run.step + 1, run.model)
         with run.telemetry.step(run.step + 1, run.epoch + 1) as row:
             run.optimizer.step()
-        run.meter.add(loss, outputs.detach(), targets)
+        run.meter.add(loss, outputs.detach(), targets, copies)
         whole = agree(loss.detach() * weight)
         row |= {"loss": whole, "lr": run.lr()}
+        if run.injector is not None:
+            row["injected"] = run.injector.spoils(run.step + 1)
         run.advance()
         return whole
 
     def _between_steps(self, loss: Tensor) -> bool:
-        """Whether to go on; saves first where that is due or the run is to stop."""
+        """Whether to go on: whether the loss is finite, as far as that is known."""
         run = self.run
         # On an accelerator reading a loss would wait for it at every step; there the epoch's mean tells, at its end.
         if torch.device(self.config.device).type == "cpu" and not math.isfinite(loss.item()):
             return False
         self.saver.beat(run)
+        self._answer(Progress(run.epoch + 1, run.step, run.total_steps, loss))
+        return True
+
+    def _answer(self, progress: Progress | None = None) -> None:
+        """Let signals and, after a step, `control` have their say; saves where that is due or the run is to stop."""
         stop = None
         try:
-            if self.control is not None:
-                self.control(Progress(run.epoch + 1, run.step, run.total_steps, loss))
+            if progress is not None and self.control is not None:
+                self.control(progress)
             self.interrupts.check()
         except (StopTraining, KeyboardInterrupt, SystemExit) as request:
             stop = request
-        stopping, due = together(stop is not None, self.saver.due(), device=self.config.device)
+        stopping, due = together(stop is not None, progress is not None and self.saver.due())
         if stopping or due:
-            self.saver.save(run)
+            self.saver.save(self.run)
         if stopping:
             raise stop or StopTraining("another process of the run was stopped")
-        return True
 
     def _evaluate(self, split: str) -> tuple[float, float]:
-        return evaluate(self.run.forward_model, self.run.batches[split], self.run.task, self.config)
+        share_buffers(self.run.model)
+        return evaluate(self.run.shared, self.run.batches[split], self.run.task, self.config, self._answer)

@@ -1,5 +1,7 @@
 """Loss and accuracy, gathered on the device and read once."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -17,16 +19,20 @@ class Meter:
         self.count = 0
 
     @torch.no_grad()
-    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """A batch: its mean loss (0-d), the model's outputs and what they should have been."""
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor, copies: int = 1) -> None:
+        """A batch: its mean loss (0-d), the model's outputs and what they should have been.
+
+        `copies`: how many processes add the same batch, which together count it once.
+        """
         count = self.task.count(targets)
-        self.totals += torch.stack([loss.detach() * count, self.task.right(outputs, targets).to(loss.dtype)])
-        self.count += count
+        added = torch.stack([loss.detach() * count, self.task.right(outputs, targets).to(loss.dtype)])
+        self.totals += added if copies == 1 else added / copies
+        self.count += count if copies == 1 else count / copies
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """The totals of all processes."""
         count = total(torch.tensor(float(self.count), device=self.totals.device))
-        return {"totals": total(self.totals), "count": int(count)}
+        return {"totals": total(self.totals), "count": round(float(count))}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
         """Go on from the totals of all, which the first process keeps."""
@@ -50,12 +56,14 @@ def forward(model: nn.Module, inputs: Tensor, config: TrainConfig) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches, task: Task, config: TrainConfig) -> tuple[float, float]:
-    """(mean loss without label smoothing, accuracy) on a split, in evaluation mode."""
+def evaluate(model: nn.Module, batches, task: Task, config: TrainConfig,
+             between: Callable[[], None]) -> tuple[float, float]:
+    """(mean loss without label smoothing, accuracy) on a split, in evaluation mode; `between` comes after a batch."""
     model.eval()
     meter = Meter(task, config.device)
     for batch in batches.epoch(0):
-        inputs, targets, _ = own_part(*batch)
+        inputs, targets, _, copies = own_part(*batch)
         outputs = forward(model, inputs, config)
-        meter.add(task.loss(outputs, targets, 0.0), outputs, targets)
+        meter.add(task.loss(outputs, targets, 0.0), outputs, targets, copies)
+        between()
     return meter.read()

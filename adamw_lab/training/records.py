@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 from safetensors import safe_open
-from safetensors.torch import load_model, save_file
+from safetensors.torch import load_model, save
 from torch import nn
 
 from adamw_lab.models import build_model
@@ -36,7 +36,9 @@ class RunResult:
             training alone) count from the start; `mask_changes` and `revived` are weights; `resumed_from` names the
             steps at which this epoch was taken up again, and is empty where it was not interrupted.
         summary: status ("finished" or "diverged"), the last row's metrics, those on the test set (None if
-            diverged), and the resolved config.
+            diverged), `diverged_at` and `last_loss` (the step, and the last finite training loss; else None),
+            `never_fired` (what was switched on and did nothing), `data_digest` (SHA-256 of a text, else None), and
+            the resolved config.
         model: the trained model, in evaluation mode.
         telemetry: a row a step; see `telemetry.STEPS`.
         layers: a row a layer every so many steps; see `telemetry.LAYERS`.
@@ -58,7 +60,7 @@ def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
     """
     known = run_dir / "config.json"
     if known.exists():
-        _refuse_other_config(run_dir, _read_json(known), config.identity())
+        _refuse_other_config(run_dir, _read_json(known), config)
         if (run_dir / "summary.json").exists():
             return _read_run(run_dir, config)
     try:
@@ -71,15 +73,17 @@ def open_run(run_dir: Path, config: TrainConfig) -> RunResult | None:
 
 
 def claim_run(run_dir: Path, config: TrainConfig) -> None:
-    """Write the resolved config: from here on the directory takes no other run."""
-    _write_json(run_dir / "config.json", config.identity())
+    """Write the resolved config: from here on the directory takes no other run. What a killed process began goes."""
+    for began in run_dir.rglob(".*.tmp"):
+        began.unlink(missing_ok=True)
+    _write_json(run_dir / "config.json", config.model_dump(mode="json"))
 
 
 def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int | float]) -> None:
     """Write model.safetensors, the tables and, last, summary.json: where that is, the run has ended."""
     weights = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
     metadata = {name: json.dumps(value) for name, value in model_arguments.items()}
-    write_atomically(run_dir / "model.safetensors", lambda path: save_file(weights, path, metadata))
+    write_atomically(run_dir / "model.safetensors", lambda path: path.write_bytes(save(weights, metadata)))
     for name in TABLES:
         table = getattr(result, name)
         write_atomically(run_dir / f"{name}.parquet", lambda path, table=table: table.to_parquet(path, index=False))
@@ -88,6 +92,8 @@ def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int |
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file, bring it to disk, and rename it: `path` is old or new, never torn.
+
+    The name is brought to disk too, before anything else is done, such as removing what it replaces.
 
     Raises:
         OSError: names the path and the reason; what was at `path` is still there.
@@ -98,10 +104,20 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise OSError(f"cannot write '{path}': {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_model_arguments(weights: Path) -> dict[str, int | float]:
@@ -118,7 +134,11 @@ def _read_run(run_dir: Path, config: TrainConfig) -> RunResult:
     return RunResult(history, _read_json(run_dir / "summary.json"), model.eval(), *events)
 
 
-def _refuse_other_config(run_dir: Path, there: dict[str, Any], given: dict[str, Any]) -> None:
+def _refuse_other_config(run_dir: Path, there: dict[str, Any], config: TrainConfig) -> None:
+    given = config.model_dump(mode="json")
+    if there.get("parallel") != given["parallel"]:
+        # Other processes have other threads, one each under torchrun; else their number decides the last bits.
+        there = {**there, "parallel": given["parallel"], "threads": given["threads"]}
     differing = [f"{name} ({there.get(name, 'absent')!r} there, {given.get(name, 'absent')!r} given)"
                  for name in {**given, **there} if there.get(name, ...) != given.get(name, ...)]
     if differing:

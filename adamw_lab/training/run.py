@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adamw_lab.data import load_data, make_batches
 from adamw_lab.models import build_model, models_for, parameter_count
@@ -13,7 +13,7 @@ from adamw_lab.optim import AdamWPrune
 from adamw_lab.optim.base import local
 from adamw_lab.training.assembly import check_batch_norm, make_optimizer, make_pruner
 from adamw_lab.training.config import TrainConfig
-from adamw_lab.training.distributed import gathered, load_model, load_optimizer, share, total
+from adamw_lab.training.distributed import gathered, load_model, load_optimizer, share, synchronized, total
 from adamw_lab.training.injection import SpikeInjector
 from adamw_lab.training.metrics import Meter
 from adamw_lab.training.records import HISTORY, RunResult
@@ -37,11 +37,16 @@ class Run:
                              f"{', '.join(models_for(facts))}")
         self.model_arguments = {**facts, **config.model_options}
         self.task = TASKS[data.task]
+        if config.label_smoothing and data.task == "regression":
+            raise ValueError(f"label_smoothing {config.label_smoothing!r} has no meaning for dataset "
+                             f"{config.dataset!r}, whose targets are numbers; allowed: 0")
+        self.digest = data.digest if data.task == "language" else None
         layout = torch.channels_last if config.precision == "bfloat16" else torch.contiguous_format
-        self.model = build_model(config.model, seed=config.seed, **self.model_arguments)
-        self.model.to(config.device, memory_format=layout)
-        shared = share(self.model, config.parallel)
-        self.forward_model = torch.compile(shared) if config.compile else shared
+        model = build_model(config.model, seed=config.seed, **self.model_arguments)
+        self.model = synchronized(model, config.parallel, config.device).to(config.device, memory_format=layout)
+        self.shared = share(self.model, config.parallel)
+        # One kernel for each size of batch: which one a batch meets must not depend on where a run was taken up.
+        self._compiled = torch.compile(self.shared, dynamic=False) if config.compile else self.shared
         check_batch_norm(self.model, config, len(data.train))
         self.batches = {
             split: make_batches(data, split, config.batch_size, device=config.device, seed=config.seed,
@@ -58,6 +63,10 @@ class Run:
         self.diverged = False
         self.history: list[dict[str, Any]] = []
         self.resumed_from: list[int] = []
+
+    def forward_of_step(self) -> nn.Module:
+        """What the next step's forward pass is to call: compiled if so wished, but when its layers are looked at."""
+        return self.shared if self.telemetry.looks(self.step + 1) else self._compiled
 
     def lr(self) -> float | Tensor:
         """The learning rate that the optimizer's last step applied."""
@@ -158,8 +167,10 @@ class Run:
         return {
             "status": "diverged" if self.diverged else "finished", **{name: last.get(name) for name in kept},
             "test_accuracy": test_accuracy, "test_loss": test_loss, "steps": self.step, "epochs": len(self.history),
+            **(self.telemetry.divergence() if self.diverged else {"diverged_at": None, "last_loss": None}),
             "seconds": self.seconds, "never_fired": self._never_fired(), "parameters": parameter_count(self.model),
-            **{name: getattr(self.config, name) for name in named}, "config": self.config.model_dump(mode="json")}
+            "data_digest": self.digest, **{name: getattr(self.config, name) for name in named},
+            "config": self.config.model_dump(mode="json")}
 
     def _never_fired(self) -> list[str]:
         """What was switched on and never at work; a warning names what the config asked for by name."""
@@ -168,7 +179,9 @@ class Run:
         idle = self.telemetry.never_fired()
         if self.sparsity() < self._asked_sparsity() - 0.005:
             idle.append("target_sparsity")
-        asked = [name for name in idle if name in self.config.optimizer_options or name == "target_sparsity"]
+        if self.injector is not None and not self.injector.truth():
+            idle.append("spikes")
+        asked = [name for name in idle if name in {**self.config.optimizer_options, "target_sparsity": 0, "spikes": 0}]
         if asked:
             warnings.warn(f"switched on but never at work in this run: {', '.join(asked)}", stacklevel=2)
         return idle

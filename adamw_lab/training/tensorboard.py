@@ -6,6 +6,18 @@ from pathlib import Path
 import pandas as pd
 
 
+def check_export(run_dir: str | Path | None) -> None:
+    """Refuse what `export_tensorboard` will not be able to do.
+
+    Raises:
+        ValueError: tensorboard is not installed, or the run is not kept.
+    """
+    if find_spec("tensorboard") is None:
+        raise ValueError("tensorboard is not installed: pip install 'adamw-lab[tensorboard]'")
+    if run_dir is None:
+        raise ValueError("TensorBoard's events are made from a run that is kept; give a run_dir")
+
+
 def export_tensorboard(run_dir: str | Path, log_dir: str | Path) -> Path:
     """Write the steps, layers and epochs of a finished run as TensorBoard scalars; returns `log_dir`.
 
@@ -13,11 +25,10 @@ def export_tensorboard(run_dir: str | Path, log_dir: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: no finished run is there.
-        ModuleNotFoundError: the extra `tensorboard` is not installed.
+        ValueError: the extra `tensorboard` is not installed.
     """
+    check_export(run_dir)
     run_dir = Path(run_dir)
-    if find_spec("tensorboard") is None:
-        raise ModuleNotFoundError("tensorboard is not installed: pip install 'adamw-lab[tensorboard]'")
     tables = {name: run_dir / f"{table}.parquet" for name, table in (
         ("epoch", "history"), ("step", "telemetry"), ("layer", "layers"))}
     for path in tables.values():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from adamw_lab.training import TrainConfig, hardware
+from adamw_lab.training import TrainConfig, fit, hardware
 
 
 @pytest.mark.parametrize(("fields", "message"), [
@@ -71,10 +71,47 @@ from adamw_lab.training import TrainConfig, hardware
     ({"compile": "perhaps"}, "compile\n.*valid boolean"),
     ({"split_seed": -1}, "split_seed\n.*greater than or equal to 0"),
     ({"label_smoothing": -0.1}, "label_smoothing\n.*greater than or equal to 0"),
+    ({"epochs": True}, "Invalid epochs value: True; allowed: a number"),
+    ({"lr": False}, "Invalid lr value: False; allowed: a number"),
+    ({"telemetry_every": True}, "Invalid telemetry_every value: True; allowed: a number"),
+    ({"seed": 2**32}, "seed\n.*less than 4294967296"),
+    ({"weight_decay": float("inf")}, "weight_decay\n.*finite number"),
+    ({"model": 3}, "model\n.*valid string"),
+    ({"data_root": 3}, "data_root\n.*valid string"),
+    ({"optimizer_options": [1]}, "optimizer_options\n.*valid dictionary"),
+    ({"spikes": [3]}, "spikes\n.*valid dictionary"),
+    ({"parallel": None}, "parallel\n.*'auto', 'none', 'ddp' or 'fsdp'"),
+    ({"device": "auto:1"}, "device 'auto:1' is malformed"),
 ])
 def test_refuses(fields, message):
     with pytest.raises(ValidationError, match=message):
         TrainConfig(**fields)
+
+
+ADDING = {"model": "lstm", "dataset": "adding_problem", "train_size": 20}
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"optimizer": "adamwspam", "optimizer_options": {"theta": -1}}, "Invalid theta value: -1; allowed: None or a num"),
+    ({"optimizer_options": {"betas": [2, 0.9]}}, "Invalid beta parameter at index 0: 2"),
+    ({"optimizer": "sgd", "optimizer_options": {"momentum": "x"}}, "optimizer_options .*'x'.* of 'sgd' .* wrong type"),
+    ({"optimizer": "adagrad", "optimizer_options": {"lr_decay": -1}}, "Invalid lr_decay value: -1"),
+    ({"optimizer": "adamwprune", "optimizer_options": {"target_sparsity": 2}}, "Invalid target_sparsity: 2; allowed"),
+    ({"optimizer": "adamwprune", "optimizer_options": {"pattern": "2:4", "target_sparsity": 0.7}},
+     "Invalid target_sparsity value: 0.7; pattern '2:4' fixes it at 0.5"),
+    ({"pruner": {"name": "magnitude", "target_sparsity": 1.5}}, "Invalid target_sparsity: 1.5; allowed"),
+    ({"pruner": {"name": "magnitude", "begin_step": 50, "end_step": 3}}, "Invalid begin_step, end_step: 50, 3"),
+    ({"model_options": {"width": -1}}, "Invalid width value: -1; allowed: a number above 0"),
+    ({"model": "gpt"}, "model 'gpt' is not made for dataset 'digits'; allowed: lenet5"),
+    ({"train_size": 10**6}, "Invalid train_size value: 1000000; allowed: at most"),
+    ({"train_size": 1}, "batch_size 64 with 1 training images: model 'resnet18' normalizes over the batch"),
+    ({**ADDING, "image_size": 8}, "Invalid image_size value: 8; allowed: None, since 'adding_problem' has no images"),
+    ({**ADDING, "label_smoothing": 0.1}, "label_smoothing 0.1 has no meaning for dataset 'adding_problem'"),
+])
+def test_what_does_not_go_together_is_refused_before_anything_starts(fields, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        fit(TrainConfig(**fields), tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run").iterdir())
 
 
 @pytest.mark.parametrize(("fields", "message"), [

@@ -47,9 +47,17 @@ def test_fit_spoils_the_steps_that_are_named():
     base = dict(model="mlp", dataset="digits", train_size=320, epochs=1, batch_size=32, device="cpu",
                 precision="float32", threads=1, lr=1e-9, optimizer="sgd")
     plain = fit(TrainConfig(**base), progress=False).telemetry["grad_norm"]
-    spoilt = fit(TrainConfig(**base, spikes={"at": [3, 8], "factor": 1000.0}), progress=False).telemetry["grad_norm"]
-    ratio = spoilt / plain
+    spoilt = fit(TrainConfig(**base, spikes={"at": [3, 8], "factor": 1000.0}), progress=False).telemetry
+    assert spoilt["step"][spoilt["injected"] == 1].tolist() == [3, 8] and (spoilt["injected"] == 0).sum() == 8
+    ratio = spoilt["grad_norm"] / plain
     assert [round(r) for r in ratio] == [1, 1, 1000, 1, 1, 1, 1, 1000, 1, 1]
+
+
+def test_spikes_that_no_step_of_the_run_meets_are_told():
+    with pytest.warns(UserWarning, match="switched on but never at work in this run: spikes"):
+        result = fit(TrainConfig(model="mlp", train_size=64, epochs=1, device="cpu", threads=1, spikes={"at": [99]}),
+                     progress=False)
+    assert result.summary["never_fired"] == ["spikes"]
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -194,7 +194,8 @@ def test_a_diverged_run_keeps_its_history(tmp_path, monkeypatch):
     monkeypatch.setattr(loop._Loop, "_step", poisoned)
     result = train(tmp_path, epochs=3)
     assert (result.summary["status"], result.summary["epochs"]) == ("diverged", 1)
-    assert result.summary["steps"] == STEPS + 2
+    assert result.summary["steps"] == result.summary["diverged_at"] == STEPS + 2
+    assert result.summary["last_loss"] == result.telemetry["loss"][STEPS]
     assert len(result.history) == 1 and result.summary["test_accuracy"] is None
     assert result.summary["validation_loss"] == result.history["validation_loss"].iloc[0]
     assert train(tmp_path, epochs=3).summary == result.summary
@@ -203,8 +204,23 @@ def test_a_diverged_run_keeps_its_history(tmp_path, monkeypatch):
 def test_a_run_that_diverges_at_once_has_an_empty_history(tmp_path):
     result = train(tmp_path, optimizer="sgd", lr=1e30)
     assert result.summary["status"] == "diverged" and result.summary["validation_accuracy"] is None
+    assert (result.summary["diverged_at"], result.summary["last_loss"]) == (2, result.telemetry["loss"][0])
     assert result.history.empty and dict(result.history.dtypes.astype(str)) == HISTORY
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "history.parquet"), result.history)
+
+
+def test_weights_that_are_not_finite_are_found_where_the_loss_is_not_told(monkeypatch):
+    epoch = loop._Loop._train
+
+    def spoil(self):
+        train = epoch(self)
+        next(self.run.model.parameters()).data.view(-1)[0] = math.inf
+        return train
+
+    monkeypatch.setattr(loop._Loop, "_train", spoil)
+    result = train()
+    assert (result.summary["status"], result.summary["diverged_at"]) == ("diverged", STEPS)
+    assert result.summary["last_loss"] == result.telemetry["loss"].iloc[-1] and result.history.empty
 
 
 def test_more_training_images_than_there_are():

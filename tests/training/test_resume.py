@@ -1,5 +1,6 @@
 """Runs that are interrupted: killed at any moment, stopped by a signal or by hand, and what checkpoints are worth."""
 
+import hashlib
 import multiprocessing
 import os
 import random
@@ -12,7 +13,8 @@ import pandas as pd
 import pytest
 import torch
 
-from adamw_lab.training import StopTraining, TrainConfig, fit, loop
+from adamw_lab.training import StopTraining, TrainConfig, fit, loop, records
+from adamw_lab.training.saving import Saver
 
 SMALL = dict(model="mlp", dataset="digits", train_size=600, epochs=3, batch_size=16, device="cpu",
              precision="float32", threads=1, telemetry_every=10)
@@ -127,13 +129,62 @@ def work_slowly(folder):
     fit(config("adamw"), folder, progress=False, control=lambda progress: time.sleep(0.05))
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_signal_during_an_evaluation_is_answered_there(split, tmp_path, monkeypatch):
+    batches = []
+
+    def evaluate(model, data, task, config, between):
+        def signalled():
+            batches.append(data)
+            if len(batches) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            between()
+
+        return whole(model, data, task, config, signalled if data is wanted[0] else between)
+
+    class Watched(loop.Run):
+        def __init__(self, config):
+            super().__init__(config)
+            wanted.append(self.batches[split])
+
+    whole, wanted = loop.evaluate, []
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="143"):
+        patch.setattr(loop, "evaluate", evaluate)
+        patch.setattr(loop, "Run", Watched)
+        fit(config("adamwspam"), tmp_path, progress=False)
+    assert len(batches) == 1
+    assert_same(fit(config("adamwspam"), tmp_path, progress=False), undisturbed("adamwspam"))
+
+
+def test_what_a_kill_leaves_is_removed(tmp_path, monkeypatch):
+    """A file that was begun, and the checkpoints of a run that was killed right after it had ended."""
+    with pytest.raises(StopTraining):
+        fit(config("adamw"), tmp_path, progress=False, control=stop_at(5))
+    began = [tmp_path / "checkpoints/.step00000006-0123456789abcdef.pt.77.tmp", tmp_path / ".heartbeat.json.77.tmp"]
+    for path in began:
+        path.write_bytes(b"half")
+    with monkeypatch.context() as patch:
+        patch.setattr(Saver, "remove", lambda self: None)
+        fit(config("adamw"), tmp_path, progress=False)
+    assert (tmp_path / "checkpoints").exists() and not any(path.exists() for path in began)
+    fit(config("adamw"), tmp_path, progress=False)
+    assert not (tmp_path / "checkpoints").exists() and not (tmp_path / "heartbeat.json").exists()
+
+
+def test_another_number_of_threads_is_another_run(tmp_path):
+    with pytest.raises(StopTraining):
+        fit(config("adamw"), tmp_path, progress=False, control=stop_at(5))
+    with pytest.raises(ValueError, match=r"differing in threads \(1 there, 2 given\)"):
+        fit(config("adamw", threads=2), tmp_path, progress=False)
+
+
 def test_the_last_two_checkpoints_are_kept(tmp_path):
     with pytest.raises(StopTraining):
         fit(config("adamw"), tmp_path, progress=False, checkpoint_minutes=BRIEF, control=stop_at(9))
     assert [p.name[:12] for p in sorted((tmp_path / "checkpoints").iterdir())] == ["step00000008", "step00000009"]
 
 
-@pytest.mark.parametrize("damage", ["torn", "changed", "foreign"])
+@pytest.mark.parametrize("damage", ["torn", "changed", "foreign", "alien"])
 def test_a_bad_checkpoint_is_set_aside_and_the_one_before_used(damage, tmp_path):
     with pytest.raises(StopTraining):
         fit(config("adamw"), tmp_path / "run", progress=False, checkpoint_minutes=BRIEF, control=stop_at(9))
@@ -143,6 +194,10 @@ def test_a_bad_checkpoint_is_set_aside_and_the_one_before_used(damage, tmp_path)
         last.write_bytes(content[: len(content) // 2])
     elif damage == "changed":
         last.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
+    elif damage == "alien":
+        last.unlink()
+        last = last.with_name(f"step00000009-{hashlib.sha256(b'no zip').hexdigest()[:16]}.pt")
+        last.write_bytes(b"no zip")
     else:
         with pytest.raises(StopTraining):
             fit(config("adamw", seed=1), tmp_path / "other", progress=False, control=stop_at(9))
@@ -175,6 +230,34 @@ def test_a_full_disk_is_named_and_costs_no_checkpoint(tmp_path, processes):
     assert process.exitcode == 0
     assert sorted((tmp_path / "checkpoints").iterdir()) == before
     assert_same(fit(config("adamw"), tmp_path, progress=False), undisturbed("adamw"))
+
+
+def test_a_disk_that_fills_at_the_end_is_named(tmp_path):
+    result = undisturbed("adamw", epochs=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="cannot write '.*/model.safetensors': .*File too large"):
+            records.write_run(tmp_path, result, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_compiled_run_goes_on_to_the_bit(tmp_path):
+    """Also from within the last, smaller batch's reach; and its layers are looked at."""
+    compiled = dict(compile=True, train_size=250, batch_size=100, epochs=2, telemetry_every=2)
+    with pytest.raises(StopTraining):
+        fit(config("adamw", **compiled), tmp_path, progress=False, control=stop_at(2))
+    torch.compiler.reset()
+    result = fit(config("adamw", **compiled), tmp_path, progress=False)
+    torch.compiler.reset()
+    assert_same(result, undisturbed("adamw", **compiled))
+    plain = undisturbed("adamw", **{**compiled, "compile": False})
+    pd.testing.assert_series_equal(result.telemetry["loss"], plain.telemetry["loss"], rtol=1e-5)
+    assert (result.layers["layer"] == plain.layers["layer"]).all() and result.layers["dead_units"].notna().any()
 
 
 def test_without_a_directory_a_run_can_be_stopped_too():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from adamw_lab.data import load_data
 from adamw_lab.training import TrainConfig, fit
 from adamw_lab.training.tasks import TASKS
 
@@ -44,6 +45,8 @@ def test_sequences_train(fields, optimizer, tmp_path):
                          optimizer=optimizer, optimizer_options={"update_every": 5} if "prune" in optimizer else {})
     result = fit(config, tmp_path, progress=False)
     losses = result.history["train_loss"]
+    digest = load_data("pydoc_text").digest if config.dataset == "pydoc_text" else None
+    assert result.summary["data_digest"] == digest
     assert result.summary["status"] == "finished" and losses.iloc[-1] < 0.95 * losses.iloc[0]
     again = fit(config, tmp_path, progress=False)
     for name, tensor in result.model.state_dict().items():

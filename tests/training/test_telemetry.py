@@ -64,6 +64,24 @@ def test_norms_are_those_of_the_gradients_before_clipping(make):
         assert layers.loc[name, "grad_norm"] == pytest.approx(float(g.norm()), rel=1e-6)
 
 
+def test_the_update_of_a_large_layer_is_told_from_a_sample():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(64, 128, 3).to(memory_format=torch.channels_last), nn.Flatten(), nn.Linear(128, 5))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    telemetry = Telemetry(model, optimizer, None, every=0)
+    for step in (1, 2, 3):
+        optimizer.zero_grad()
+        model(torch.randn(4, 64, 3, 3)).square().sum().backward()
+        before = [model[i].weight.detach().clone() for i in (0, 2)]
+        with telemetry.step(step, 1):
+            optimizer.step()
+    after = [model[i].weight.detach() for i in (0, 2)]
+    change = math.sqrt(sum(float((a - b).square().sum()) for a, b in zip(after, before, strict=True)))
+    length = math.sqrt(sum(float(a.square().sum()) for a in after))
+    told = telemetry.frames()[0]["update_to_weight"].iloc[-1]
+    assert told == pytest.approx(change / length, rel=0.05)
+
+
 def test_dead_units_are_channels_that_are_zero_for_the_whole_batch():
     model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.ReLU())
     with torch.no_grad():
@@ -93,7 +111,7 @@ def test_moments_of_layers_are_those_of_the_optimizer():
 def test_every_zero_looks_at_no_layer():
     result = train(telemetry_every=0)
     assert result.layers.empty and list(result.layers.columns) == list(LAYERS)
-    assert result.telemetry["update_to_weight"].isna().all()
+    assert (result.telemetry["update_to_weight"] > 0).all()
 
 
 def test_spikes_resets_and_clipping_are_counted():
@@ -103,6 +121,8 @@ def test_spikes_resets_and_clipping_are_counted():
     for name in ("elements_clipped", "spikes", "resets"):
         assert events[name].is_monotonic_increasing and events[name].iloc[-1] > 0
     assert (events["clip_coefficient"] < 1).any()
+    elements = result.summary["parameters"]
+    assert (events["clip_fraction"] * elements).cumsum().tolist() == pytest.approx(events["elements_clipped"].tolist())
     assert result.summary["never_fired"] == []
 
 
@@ -110,6 +130,13 @@ def test_a_named_feature_that_never_fired_is_told():
     with pytest.warns(UserWarning, match="switched on but never at work in this run: clip_norm, reset_interval"):
         result = train(optimizer="adamwspam", optimizer_options={"clip_norm": 1e9, "reset_interval": 1000})
     assert {"clip_norm", "reset_interval"} <= set(result.summary["never_fired"])
+
+
+def test_a_warm_up_without_a_reset_and_regrowth_without_a_mask_update_never_fired():
+    with pytest.warns(UserWarning, match="never at work in this run: warmup_steps"):
+        train(optimizer="adamwspam", optimizer_options={"warmup_steps": 2})
+    with pytest.warns(UserWarning, match="never at work in this run: regrow, target_sparsity"):
+        train(optimizer="adamwprune", optimizer_options={"regrow": 0.1, "begin_step": 50, "end_step": 90})
 
 
 def test_what_was_not_asked_for_by_name_is_told_without_a_warning():
@@ -123,6 +150,8 @@ def test_pruning_is_told_step_by_step():
     assert result.history["mask_changes"].sum() == round(0.5 * weights)
     assert result.history["revived"].sum() == 0
     assert result.history["target_sparsity"].iloc[-1] == 0.5
+    steps = result.telemetry.set_index("step")["sparsity"]
+    assert steps[result.history["step"]].tolist() == pytest.approx(result.history["sparsity"].tolist(), abs=1e-12)
     assert result.history["sparsity"].iloc[-1] == pytest.approx(0.5, abs=1e-5)
 
 
@@ -132,6 +161,7 @@ def test_a_baseline_prunes_by_the_same_schedule(name):
     result = train(optimizer="adamwspam", epochs=4, pruner={"name": name, "update_every": 3})
     for column in ("target_sparsity", "sparsity"):
         pd.testing.assert_series_equal(result.history[column], ours.history[column])
+    assert result.telemetry["sparsity"].iloc[-1] == pytest.approx(result.summary["sparsity"], abs=1e-12)
     revived = result.history["revived"].sum()
     assert revived > 0 if name == "movement" else revived == 0
     layers = [p for p in result.model.parameters() if p.ndim >= 2]
