@@ -91,6 +91,7 @@ def study(
     jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="by cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the runs go.", show_default="under runs/")] = None,
     record: Annotated[bool, typer.Option("--record", help="Also keep the numbers in figures/data.")] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Run nothing; show what is done so far.")] = False,
     executor: Executor = "local",
     address: Address = None,
     retry_failed: Retry = "yes",
@@ -101,14 +102,13 @@ def study(
 
     if list_studies:
         for known, one in STUDIES.items():
-            sizes = ", ".join(f"{size} ({len(one.points(size))} runs)" for size in one.profiles)
-            typer.echo(f"{known}: {one.question}\n    profiles: {sizes}")
+            typer.echo(f"{known}: {one.question}\n    profiles: {', '.join(map(one.arithmetic, one.profiles))}")
         return
     if name is None:
         raise ValueError(f"which study? allowed: {', '.join(STUDIES)}")
     with told_when_stopped():
-        raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record, executor=executor,
-                                   address=address, retry_failed=yes(retry_failed)))
+        raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record, collect=collect,
+                                   executor=executor, address=address, retry_failed=yes(retry_failed)))
 
 
 @app.command()
