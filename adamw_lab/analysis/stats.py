@@ -42,7 +42,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike) -> Effect:
     """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
-        raise ValueError(f"paired scores of shapes {a.shape} and {b.shape}; allowed: two lists of one length, 2 or more")
+        raise ValueError(f"paired scores of shapes {a.shape} and {b.shape}; allowed: two lists of one length >= 2")
     difference = a - b
     mean = float(difference.mean())
     error = float(stats.sem(difference))
