@@ -1,6 +1,5 @@
 """Recorded studies as tables, and the comparisons that are made of them, paired by seed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats as scipy_stats
 
-from adamw_lab.analysis.stats import CONFIDENCE, Effect, expected_best, noise_floor, paired_difference
+from adamw_lab.analysis.stats import Effect, expected_best, noise_floor, paired_difference
 from adamw_lab.provenance import CHECKOUT
 
 RECORDS = CHECKOUT / "figures" / "data"
@@ -102,18 +101,6 @@ def gains_by_size(runs: pd.DataFrame | None, a: str, b: str, measure: str) -> pd
     table = {name: runs[runs["optimizer"] == name].pivot(index="parameters", columns="seed", values=measure)
              for name in (a, b)}
     return (table[a] - table[b]) * (-1 if measure.endswith("loss") else 1)
-
-
-def pooled(effects: Sequence[Effect | None]) -> Effect | None:
-    """Effects of tasks in one unit: the mean of those that there are, with the interval of their independent errors."""
-    there = [effect for effect in effects if effect is not None]
-    if not there:
-        return None
-    quantiles = [scipy_stats.t.ppf((1 + CONFIDENCE) / 2, effect.seeds - 1) for effect in there]
-    errors = [(effect.high - effect.mean) / q for effect, q in zip(there, quantiles, strict=True)]
-    mean = sum(effect.mean for effect in there) / len(there)
-    half = 1.96 * float(np.hypot.reduce(errors)) / len(there)
-    return Effect(mean, mean - half, mean + half, min(effect.seeds for effect in there))
 
 
 def best_by_trials(runs: pd.DataFrame, measure: str) -> pd.Series:

@@ -234,6 +234,18 @@ def figures(
 
 
 @app.command()
+def claims(
+    out: Annotated[Path, typer.Option(help="Where the ledger goes.")] = Path("figures/data/claims.csv"),
+) -> None:
+    """Compute the verdicts on the claims of the note and of the README from the recorded studies."""
+    from adamw_lab.analysis.claims import ledger, write_ledger
+
+    typer.echo(write_ledger(out))
+    for said, count in ledger()["verdict"].value_counts().items():
+        typer.echo(f"{count:>3} {said}")
+
+
+@app.command()
 def bench(
     names: Annotated[
         list[str] | None, typer.Argument(help="step_time, memory, selection, training, batch.", show_default="all")
