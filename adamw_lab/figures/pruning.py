@@ -22,7 +22,8 @@ SCORES = {
 def fig_pruning(ax: Axes, runs: pd.DataFrame, metric: str = "validation_accuracy") -> None:
     """Accuracy against achieved sparsity: each score's mean over seeds, its range as a band.
 
-    `runs` has a row a run and the columns optimizer, optimizer_options (JSON), `metric` and sparsity (fractions). Runs of other optimizers than adamwprune are the dense control, drawn across.
+    `runs` has a row a run and the columns optimizer, optimizer_options (JSON), `metric` and sparsity (fractions).
+    Runs of other optimizers than adamwprune are the dense control, drawn across.
     """
     pruned = runs["optimizer"] == "adamwprune"
     dense = 100 * runs.loc[~pruned, metric]

@@ -13,7 +13,7 @@ EVERY = [(name, profile) for name, study in STUDIES.items() for profile in study
 def test_every_point_is_accepted_and_has_a_directory_of_its_own(name, profile, tmp_path):
     study = STUDIES[name]
     if callable(study.arms) and not recorded(name, profile):
-        with pytest.raises(ValueError, match=f"adamw-lab study tuning-.* --profile {profile} --record"):
+        with pytest.raises(ValueError, match=f"adamw-lab study tuning-.* --record"):
             study.points(profile)
         return
     points = plan_study(study, profile, tmp_path)
@@ -24,6 +24,8 @@ def test_every_point_is_accepted_and_has_a_directory_of_its_own(name, profile, t
 
 def recorded(name, profile):
     """Whether what decides the arms is there; all but the tuned studies decide theirs themselves."""
+    if name == "calibration":
+        name, profile = "tuned-calibration", profile.replace("day", "cpu")
     return not name.startswith("tuned-") or (RECORDS / f"{name.replace('tuned', 'tuning')}-{profile}.csv").is_file()
 
 
@@ -47,7 +49,7 @@ def test_the_seeds_are_paired():
 
 
 @pytest.mark.parametrize(("name", "profile", "message"), [
-    ("optimisers", "quick", r"unknown study .optimisers.; allowed: optimizers, pruning, .*\. Did you mean .optimizers.\?"),
+    ("optimisers", "quick", r"unknown study 'optimisers'; allowed: optimizers, .*\. Did you mean 'optimizers'\?"),
     ("optimizers", "quik", r"unknown profile 'quik' of study 'optimizers'; allowed: quick\. Did you mean 'quick'\?")])
 def test_unknown_names_are_refused(name, profile, message):
     with pytest.raises(ValueError, match=message):
