@@ -157,8 +157,8 @@ CALIBRATION = Study(
     figure="",
     compared="test accuracy after the last epoch with the published 94.9 (ResNet-18, an unverified submission) and "
              "95.6 (ResNet-20 with random erasing)",
-    given_up="in profile cpu three quarters of the width and all but one epoch; --profile day is the full network on all "
-             "cores, resumable",
+    given_up="in profile cpu three quarters of the width and all but one epoch; --profile day is the full network, "
+             "resumable",
 )
 PART_STUDIES: dict[str, Study] = {
     "spam-ablation": SPAM, "pruning-lenet5": PRUNING_LENET, "pruning-resnet18": PRUNING_RESNET, "betas": BETAS,

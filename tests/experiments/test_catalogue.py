@@ -13,7 +13,7 @@ EVERY = [(name, profile) for name, study in STUDIES.items() for profile in study
 def test_every_point_is_accepted_and_has_a_directory_of_its_own(name, profile, tmp_path):
     study = STUDIES[name]
     if callable(study.arms) and not recorded(name, profile):
-        with pytest.raises(ValueError, match=f"adamw-lab study tuning-.* --record"):
+        with pytest.raises(ValueError, match="adamw-lab study tuning-.* --record"):
             study.points(profile)
         return
     points = plan_study(study, profile, tmp_path)
