@@ -20,7 +20,7 @@ from adamw_lab.figures.tuning import expected_best_figure, sensitivity_figure
 
 
 def runs(arms, **more):
-    """Three seeds an arm: name -> test loss of seed 0. A seed adds 0.1, and a wobble that grows with the arm's place."""
+    """Three seeds an arm: name -> test loss of seed 0. A seed adds 0.1, and a wobble by the arm's place."""
     rows = [{"arm": arm, "optimizer": arm.split("+")[0].split("_lr")[0], "seed": seed, "status": "finished",
              "test_loss": loss + 0.1 * seed + 0.01 * seed * place}
             for place, (arm, loss) in enumerate(arms.items()) for seed in range(3)]
