@@ -10,6 +10,7 @@ from adamw_lab.analysis.recorded import (
     MEASURE,
     WORTH,
     Records,
+    again,
     compare,
     floor,
     gains_by_size,
@@ -38,7 +39,7 @@ def duel(records: Records, kind: str, a: str, b: str, tasks: tuple[str, ...] = T
 
 def noise(records: Records, task: str) -> float:
     """The noise floor of a task, from the study that runs AdamW twice."""
-    return floor(records.runs(f"defaults-{task}"), MEASURE[task])
+    return again(records.runs(f"defaults-{task}"), MEASURE[task])
 
 
 def own(records: Records, kind: str, task: str) -> pd.DataFrame | None:
@@ -57,7 +58,7 @@ def less_tuning(records: Records) -> Finding:
             cases[task] = None, 0.0
             continue
         gain = {name: scores(tuned, name, measure) - scores(default, name, measure) for name in ("sgd", "adam")}
-        cases[task] = paired(gain["sgd"], gain["adam"]), noise(records, task)
+        cases[task] = paired(gain["sgd"], gain["adam"]), floor(default, measure, "adam")
     return over(cases, "figures/data/tuned-*-cpu.csv less defaults-*-cpu.csv")
 
 
@@ -81,7 +82,8 @@ def no_single_best(records: Records) -> Finding:
         if runs is None:
             return measured(None, WHERE.format(f"tuned-{task}"))
         names = sorted(runs["arm"].unique())
-        here = {a for a in names if not any(verdict(compare(runs, b, a, measure), noise(records, task)) == VERDICTS[0]
+        floors = {a: floor(runs, measure, a, noise(records, task)) for a in names}
+        here = {a for a in names if not any(verdict(compare(runs, b, a, measure), floors[a]) == VERDICTS[0]
                                             for b in names if b != a)}
         unbeaten = here if unbeaten is None else unbeaten & here
     said = VERDICTS[2] if unbeaten else VERDICTS[0]

@@ -66,19 +66,24 @@ def paired(a: pd.Series, b: pd.Series) -> Effect | None:
     return paired_difference(a[both], b[both]) if len(both) > 1 else None
 
 
-def floor(runs: pd.DataFrame | None, measure: str, against: str = "adamw", noise: float = 0.0) -> float:
-    """What a difference from the arm `against` has to exceed to be worth a word.
+def again(runs: pd.DataFrame | None, measure: str) -> float:
+    """The noise floor: how far AdamW and the same rule by another program (adamw_again) are apart; 0 if not run."""
+    if runs is None:
+        return 0.0
+    a, b = scores(runs, "adamw", measure), scores(runs, "adamw_again", measure)
+    both = a.index.intersection(b.index)
+    return noise_floor(a[both], b[both]) if len(both) > 1 else 0.0
 
-    The largest of three: `noise`, what AdamW and the same rule by another program (adamw_again) are apart in these
-    runs, and `WORTH`.
+
+def floor(runs: pd.DataFrame | None, measure: str, against: str = "adamw", noise: float = 0.0) -> float:
+    """What a difference from the arm `against` has to exceed: the noise floor, or `WORTH` where that is more.
+
+    `noise` is a noise floor from other runs of the task, for runs that have none of their own.
     """
     if runs is None:
         return noise
-    a, b = scores(runs, "adamw", measure), scores(runs, "adamw_again", measure)
-    both = a.index.intersection(b.index)
-    again = noise_floor(a[both], b[both]) if len(both) > 1 else 0.0
     share = WORTH["loss"] * abs(float(scores(runs, against, measure).mean()))
-    return max(noise, again, share if measure.endswith("loss") else WORTH["accuracy"])
+    return max(noise, again(runs, measure), share if measure.endswith("loss") else WORTH["accuracy"])
 
 
 def slope(by_seed: pd.DataFrame) -> Effect | None:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adamw_lab.analysis.recorded import MEASURE, against, floor, gains_by_size
+from adamw_lab.analysis.recorded import MEASURE, again, against, floor, gains_by_size
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 
 TITLES = {"lstm": "LSTM, adding problem", "gpt": "GPT, Python's manual", "resnet18": "ResNet-18, digits",
@@ -41,12 +41,13 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
     figure, axes = new_figure(len(tasks), width=7.0, height=2.9)
     for ax, task, plain, best in zip(axes, tasks, defaults, tuned, strict=True):
         measure, scale = MEASURE[task], 100.0 if MEASURE[task].endswith("accuracy") else 1.0
-        noise = floor(plain, measure)
+        best = best.assign(arm=best["optimizer"])
+        noise = floor(best, measure, noise=again(plain, measure))
         names = [name for name in plain["arm"].unique() if name not in ("adamw", "adamw_again")]
-        for runs, shift, filled in ((plain, -0.15, False), (best.assign(arm=best["optimizer"]), 0.15, True)):
+        for runs, shift, filled in ((plain, -0.15, False), (best, 0.15, True)):
             table = against(runs, "adamw", measure).set_index("arm").reindex(names).reset_index()
             fig_effects(ax, table, [NAMES[name] for name in names], noise, scale=scale, shift=shift, filled=filled)
-        ax.set(title=TITLES[task], xlabel=f"better than AdamW by ({UNITS[task]})")
+        ax.set(title=TITLES[task], xlabel=f"gain on AdamW ({UNITS[task]})")
         if task.startswith(("lstm", "gpt")):
             ax.set_xscale("symlog", linthresh=max(noise, 1e-6))
         if ax is not axes[0]:

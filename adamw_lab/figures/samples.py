@@ -60,8 +60,8 @@ def fig_mistakes(ax: Axes, model: nn.Module, data: Any, device: str, count: int 
         _missed(ax, data, kept[0])
         ax.set_title(f"{wrong} of {total} characters are told wrongly; here a dot stands for those")
     else:
-        ax.plot(*(torch.cat([batch[k] for batch in kept]).flatten().numpy() for k in (1, 2)), ".", color=COLOURS["adamw"],
-                markersize=2)
+        truths, answers = (torch.cat([batch[k] for batch in kept]).flatten().numpy() for k in (1, 2))
+        ax.plot(truths, answers, ".", color=COLOURS["adamw"], markersize=2)
         ax.axline((1, 1), slope=1, color="#606060", linewidth=0.8)
         ax.set(xlabel="sum", ylabel="answer", title=f"{wrong} of {total} answers are off by {TOLERANCE} or more")
 

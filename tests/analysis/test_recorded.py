@@ -34,7 +34,8 @@ def test_the_floor_is_the_largest_of_noise_the_same_rule_again_and_what_is_worth
     assert recorded.floor(quiet, "test_loss", "sgd") == pytest.approx(0.05)
     assert recorded.floor(quiet, "test_loss", noise=0.3) == 0.3
     loud = runs(adamw=[2.0, 2.1, 2.2], adamw_again=[2.1, 2.2, 2.3])
-    assert recorded.floor(loud, "test_loss") == pytest.approx(0.1)
+    assert recorded.floor(loud, "test_loss") == recorded.again(loud, "test_loss") == pytest.approx(0.1)
+    assert recorded.again(None, "test_loss") == 0.0
     assert recorded.floor(None, "test_loss", noise=0.3) == 0.3
 
 
