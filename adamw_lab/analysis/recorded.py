@@ -114,3 +114,26 @@ def best_by_trials(runs: pd.DataFrame, measure: str) -> pd.Series:
     values = sign * runs[measure].where(runs["status"] == "finished")
     values = values.fillna(values.min())
     return pd.Series({n: sign * expected_best(values, n) for n in range(1, len(values) + 1)})
+
+
+def steps_to(epochs: pd.DataFrame, target: float, measure: str) -> pd.DataFrame:
+    """Steps after which each run's measure first reached the target, at the end of an epoch; NaN if it never did.
+
+    Returns a row a seed and a column an optimizer.
+    """
+    reached = epochs[measure] <= target if measure.endswith("loss") else epochs[measure] >= target
+    first = epochs[reached].groupby(["seed", "optimizer"])["step"].min().unstack()
+    return first.reindex(index=epochs["seed"].unique(), columns=epochs["optimizer"].unique())
+
+
+def normalized(runs: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
+    """Each optimizer's scores by seed on a scale where the worst mean of all is 0 and the best 1; losses by their log.
+
+    `runs` has an arm an optimizer. A run that diverged has the worst score of all.
+    """
+    values = runs[measure].where(runs["status"] == "finished")
+    values = -np.log(values) if measure.endswith("loss") else values
+    values = values.fillna(values.min())
+    means = values.groupby(runs["optimizer"]).mean()
+    scaled = (values - means.min()) / (means.max() - means.min())
+    return {str(name): scaled[runs["optimizer"] == name] for name in runs["optimizer"].unique()}

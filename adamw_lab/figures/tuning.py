@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from adamw_lab.analysis.recorded import MEASURE, best_by_trials
+from adamw_lab.analysis.recorded import MEASURE, best_by_trials, normalized
+from adamw_lab.analysis.stats import performance_profile
 from adamw_lab.figures.effects import TITLES
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 
@@ -45,4 +47,21 @@ def expected_best_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -
         if scale == 1:
             ax.set_yscale("log")
     axes[0].legend(fontsize=6)
+    return figure
+
+
+def profiles_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
+    """Performance profiles of the tuned optimizers: the share of runs that score above so much, over all tasks.
+
+    On each task 0 is the worst optimizer's mean and 1 the best one's.
+    """
+    figure, (ax,) = new_figure(height=2.6)
+    scaled = [normalized(runs, MEASURE[task]) for task, runs in zip(tasks, tables, strict=True)]
+    thresholds = np.linspace(-0.5, 1.5, 201)
+    for name in scaled[0]:
+        if all(name in own for own in scaled):
+            shares = 100 * performance_profile([own[name] for own in scaled], thresholds)
+            ax.plot(thresholds, shares, color=COLOURS[name], label=NAMES[name])
+    ax.set(xlabel="normalized score", ylabel="runs above it (%)")
+    ax.legend(fontsize=6)
     return figure

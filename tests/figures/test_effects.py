@@ -16,7 +16,7 @@ from adamw_lab.figures.effects import (
     size_figure,
     spam_figure,
 )
-from adamw_lab.figures.tuning import expected_best_figure, sensitivity_figure
+from adamw_lab.figures.tuning import expected_best_figure, profiles_figure, sensitivity_figure
 
 
 def runs(arms, **more):
@@ -108,3 +108,10 @@ def test_verdicts_are_stacked_by_section():
     ax = claims_figure(table).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["README", "A"]
     assert sum(patch.get_width() for patch in ax.patches) == 3
+
+
+def test_a_profile_falls_from_all_runs_to_none():
+    ax = profiles_figure(["gpt", "gpt"], [runs({"adamw": 2.0, "sgd": 3.0})] * 2).axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
+    assert set(lines) == {"AdamW", "SGD"} and all(y[0] == 100 and (np.diff(y) <= 0).all() for y in lines.values())
+    assert (lines["AdamW"] >= lines["SGD"]).all()
