@@ -122,7 +122,8 @@ def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFra
     names = {point.run_dir.name: place for place, point in enumerate(points)}
     arms = {point.run_dir.name: point.label.rpartition("_seed")[0] for point in points}
     tables = []
-    for loaded in (load_runs(folder), load_history(folder)):
+    for load in (load_runs, load_history):
+        loaded = load(folder) if folder.is_dir() else pd.DataFrame()
         if loaded.empty:
             tables.append(loaded)
             continue

@@ -101,7 +101,8 @@ def test_the_lean_notebook_trains_and_a_grid_grows_at_its_edge(growing, capsys):
     grown = module.all_points(study, "quick", out)
     assert len(grown) > len(first) and grown[: len(first)] == first, "the best lay on the edge"
     files = {path.name for path in grown[0].run_dir.iterdir()}
-    assert files >= {"history.parquet", "telemetry.parquet", "summary.json", "provenance.json", "done.json", "notebook.ipynb"}
+    assert files >= {"history.parquet", "telemetry.parquet", "summary.json", "provenance.json", "done.json",
+                     "notebook.ipynb"}
     runs = pd.read_csv(out.parent / "data" / "growing-quick.csv")
     assert len(runs) == len(grown) and runs["highest_norm"].min() >= 1 and runs["commit"].notna().all()
 
