@@ -98,6 +98,7 @@ def study(
     jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="by cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the runs go.", show_default="under runs/")] = None,
     record: Annotated[bool, typer.Option("--record", help="Also keep the numbers in figures/data.")] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Run nothing; show what is done so far.")] = False,
     executor: Executor = "local",
     address: Address = None,
     retry_failed: Retry = "yes",
@@ -108,14 +109,13 @@ def study(
 
     if list_studies:
         for known, one in STUDIES.items():
-            sizes = ", ".join(f"{size} ({len(one.points(size))} runs)" for size in one.profiles)
-            typer.echo(f"{known}: {one.question}\n    profiles: {sizes}")
+            typer.echo(f"{known}: {one.question}\n    profiles: {', '.join(map(one.arithmetic, one.profiles))}")
         return
     if name is None:
         raise ValueError(f"which study? allowed: {', '.join(STUDIES)}")
     with told_when_stopped():
-        raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record, executor=executor,
-                                   address=address, retry_failed=yes(retry_failed)))
+        raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record, collect=collect,
+                                   executor=executor, address=address, retry_failed=yes(retry_failed)))
 
 
 @app.command()
@@ -238,6 +238,18 @@ def figures(
 
     for path in redraw(names or [], out, data, formats or [], width):
         typer.echo(path)
+
+
+@app.command()
+def claims(
+    out: Annotated[Path, typer.Option(help="Where the ledger goes.")] = Path("figures/data/claims.csv"),
+) -> None:
+    """Compute the verdicts on the claims of the note and of the README from the recorded studies."""
+    from adamw_lab.analysis.claims import ledger, write_ledger
+
+    typer.echo(write_ledger(out))
+    for said, count in ledger()["verdict"].value_counts().items():
+        typer.echo(f"{count:>3} {said}")
 
 
 @app.command()

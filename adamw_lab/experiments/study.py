@@ -1,17 +1,19 @@
 """Running a named study: its points, their progress, then the table and the figure."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from adamw_lab.experiments.batch import run_points
-from adamw_lab.experiments.catalogue import Study, find_study
+from adamw_lab.experiments.catalogue import find_study
+from adamw_lab.experiments.design import Arms, Study
 from adamw_lab.experiments.executors import make_executor
 from adamw_lab.experiments.gridrun import resolved
-from adamw_lab.experiments.parameters import check_parameters
-from adamw_lab.experiments.points import Point
+from adamw_lab.experiments.parameters import check_parameters, inspect_parameters
+from adamw_lab.experiments.points import Outcome, Point
 from adamw_lab.experiments.progress import Progress, tell
 from adamw_lab.experiments.store import load_history, load_runs, run_name
 from adamw_lab.provenance import CHECKOUT
@@ -19,7 +21,8 @@ from adamw_lab.provenance import CHECKOUT
 RECORDS = CHECKOUT / "figures" / "data"
 RECORDED = ["arm", "optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
             "test_loss", "train_loss", "sparsity", "seconds", "steps", "epochs", "lr", "weight_decay",
-            "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads"]
+            "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads",
+            "model_options", "data_options", "pruner", "spikes", "never_fired", "spike_rate", "highest_norm"]
 RECORDED_PROVENANCE = ["hardware", "python", "torch", "adamw_lab", "commit"]
 
 
@@ -28,46 +31,57 @@ def study_folder(name: str, profile: str, out: str | Path | None = None) -> Path
     return Path("runs") / f"{name}-{profile}" if out is None else Path(out)
 
 
-def plan_study(study: Study, profile: str, folder: Path) -> list[Point]:
-    """The points of a study, all checked; ValueError for a setting that the notebook or training refuses."""
+def plan_study(study: Study, profile: str, folder: Path, more: Arms | None = None) -> list[Point]:
+    """The points of a study, all checked; ValueError for a setting that the notebook or training refuses.
+
+    `more`: arms beyond its own.
+    """
     notebook = CHECKOUT / "notebooks" / study.notebook
     if not notebook.is_file():
         raise ValueError(f"no notebook at {notebook}: studies run from a checkout of the project, "
                          "installed by `pip install -e .`")
+    known = inspect_parameters(notebook)
     points = []
-    for label, given in study.points(profile).items():
-        parameters = resolved(check_parameters(notebook, given))
+    for label, given in study.points(profile, more).items():
+        parameters = resolved(check_parameters(notebook, _sorted(given, known)))
         points.append(Point(label, notebook, parameters, folder / run_name(label, notebook, parameters)))
     return points
 
 
+def _sorted(given: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """The settings as a notebook takes them: those that it does not know by name in its `training_options`."""
+    rest = {name: value for name, value in given.items() if name not in known}
+    own = {name: value for name, value in given.items() if name in known}
+    return {**own, "training_options": {**own.get("training_options", {}), **rest}}
+
+
 def run_study(name: str, *, profile: str = "quick", out: str | Path | None = None, record: bool = False,
-              retry_failed: bool = True, **where: Any) -> int:
+              collect: bool = False, **where: Any) -> int:
     """Run what is not done yet of a study, print its table and draw its figure; 0, or 1 if a point failed.
 
     Args:
         out: where the runs go; None (default): `runs/<study>-<profile>`.
         record: also write the numbers to `figures/data/` of the checkout, from which figures are redrawn.
-        retry_failed: try again what failed before (default).
-        where: jobs, executor and the like: see `make_executor`, whose `kind` is called `executor` here.
+        collect: run nothing: show, and record, what is done so far.
+        where: retry_failed, whether to try again what failed before (default True); jobs, executor and the like: see
+            `make_executor`, whose `kind` is called `executor` here.
 
     Raises:
-        ValueError: an unknown study or profile, or settings that the notebook refuses; nothing has started.
+        ValueError: an unknown study or profile, settings that are refused, or nothing to collect; nothing has started.
     """
     study = find_study(name, profile)
     folder = study_folder(name, profile, out)
-    points = plan_study(study, profile, folder)
-    executor = make_executor(where.pop("executor", "local"), points=points, **where)
-    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {executor.slots} at a time, in {folder}/",
-          flush=True)
-    with Progress(len(points), executor.slots) as progress:
-        outcomes = run_points(points, executor, report=progress.report, tick=progress.tick, retry_failed=retry_failed)
+    points = all_points(study, profile, folder)
+    print(study.question, flush=True)
+    outcomes = [] if collect else _run(study, profile, folder, points, **where)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if len(failed) < len(outcomes):
-        runs, history = results(points, folder)
+    runs, history = results(all_points(study, profile, folder), folder)
+    if collect and runs.empty:
+        raise ValueError(f"no run of study {name!r}, profile {profile!r}, is done in {folder}/: nothing to collect")
+    if len(runs):
         ended = runs.assign(validation_accuracy=runs["validation_accuracy"].where(runs["status"] == "finished"))
         print(f"\n{table(ended)}\n{study.note}\n")
-        for path in draw(study, ended, history, folder / f"{name}-{profile}"):
+        for path in draw(study, ended, history, folder / f"{name}-{profile}") if study.figure else []:
             print(f"figure: {path}")
     if record and not failed:
         for path in record_study(runs, history, RECORDS / f"{name}-{profile}"):
@@ -75,18 +89,65 @@ def run_study(name: str, *, profile: str = "quick", out: str | Path | None = Non
     return tell(outcomes)
 
 
+def _run(study: Study, profile: str, folder: Path, points: list[Point], *, executor: str = "local",
+         retry_failed: bool = True, **where: Any) -> list[Outcome]:
+    """Run the points, and those that follow from them, until none follows."""
+    while True:
+        chosen = make_executor(executor, points=points, **where)
+        print(f"{len(points)} runs of {study.notebook}, {chosen.slots} at a time, in {folder}/", flush=True)
+        with Progress(len(points), chosen.slots) as progress:
+            outcomes = run_points(points, chosen, report=progress.report, tick=progress.tick,
+                                  retry_failed=retry_failed)
+        further = all_points(study, profile, folder)
+        if len(further) == len(points):
+            return outcomes
+        points = further
+
+
+def all_points(study: Study, profile: str, folder: Path) -> list[Point]:
+    """The points of a study, with those that follow from the finished ones once all before them are done."""
+    arms: dict[str, Any] = {}
+    while True:
+        points = plan_study(study, profile, folder, arms)
+        if study.more is None:
+            return points
+        runs, _ = results(points, folder)
+        new = study.more(runs) if len(runs) == len(points) else {}
+        if new.keys() <= arms.keys():
+            return points
+        arms |= new
+
+
 def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Summaries and curves of the finished points, in the points' order; other runs in the folder do not count."""
     names = {point.run_dir.name: place for place, point in enumerate(points)}
     arms = {point.run_dir.name: point.label.rpartition("_seed")[0] for point in points}
     tables = []
-    for loaded in (load_runs(folder), load_history(folder)):
+    for load in (load_runs, load_history):
+        loaded = load(folder) if folder.is_dir() else pd.DataFrame()
+        if loaded.empty:
+            tables.append(loaded)
+            continue
         own = loaded[loaded["run"].isin(names)]
         order = own["run"].map(names).argsort(kind="stable")
         own = own.iloc[order].reset_index(drop=True)
         own.insert(0, "arm", own["run"].map(arms))
         tables.append(own)
+    if len(tables[0]):
+        tables[0] = tables[0].assign(**spikiness(tables[0]["path"]))
     return tables[0], tables[1]
+
+
+def spikiness(paths: pd.Series) -> dict[str, list[float]]:
+    """Of each run the share of steps whose gradient norm lies above two deviations, and its highest by the median."""
+    from adamw_lab.spikes import norm_scores
+
+    rates, highest = [], []
+    for path in paths:
+        norms = pd.read_parquet(Path(path) / "telemetry.parquet", columns=["grad_norm"])["grad_norm"]
+        rates.append(float((norm_scores(norms.tolist()) > 2).double().mean()))
+        highest.append(float(norms.max() / norms.median()))
+    return {"spike_rate": rates, "highest_norm": highest}
 
 
 def table(runs: pd.DataFrame) -> str:

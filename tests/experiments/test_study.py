@@ -1,13 +1,16 @@
 """A study from its points to its table and figure, on a network that trains in a second."""
 
 import re
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from adamw_lab.experiments import study as module
 from adamw_lab.experiments.catalogue import STUDIES, Profile, Study
+from adamw_lab.experiments.design import LEAN
 from adamw_lab.experiments.points import Outcome, Point
+from adamw_lab.experiments.tuning import Space, edge_arms, grid_arms
 
 BASE = {"model": "mlp", "dataset": "digits", "epochs": 1, "train_size": 100, "precision": "float32", "threads": 1}
 
@@ -97,3 +100,37 @@ def test_a_run_that_diverged_late_counts_as_diverged(tiny, monkeypatch, capsys):
     assert module.run_study("wild", out=tiny) == 0
     said = capsys.readouterr().out
     assert "sgd                   -" in said and "1, 1 diverged" in said and "90.00" not in said
+
+
+GROWING = {"adamw": Space((1e-3, 1e-2), (0.0,))}
+
+
+@pytest.fixture
+def growing(monkeypatch, tmp_path):
+    """A tuning study on a network that trains in a moment."""
+    study = Study("Which rate?", LEAN, grid_arms(GROWING), {"quick": Profile({**BASE, "device": "cpu"}, (0,))},
+                  figure="", more=partial(edge_arms, GROWING))
+    monkeypatch.setitem(STUDIES, "growing", study)
+    monkeypatch.setattr(module, "RECORDS", tmp_path / "data")
+    return study, tmp_path / "runs"
+
+
+def test_the_lean_notebook_trains_and_a_grid_grows_at_its_edge(growing, capsys):
+    study, out = growing
+    first = module.all_points(study, "quick", out)
+    assert [point.label for point in first] == ["adamw_lr0.001_wd0_seed0", "adamw_lr0.01_wd0_seed0"]
+    with pytest.raises(ValueError, match="no run of study 'growing', profile 'quick', is done .* nothing to collect"):
+        module.run_study("growing", out=out, collect=True)
+
+    assert module.run_study("growing", out=out, record=True, jobs=2) == 0
+    grown = module.all_points(study, "quick", out)
+    assert len(grown) > len(first) and grown[: len(first)] == first, "the best lay on the edge"
+    files = {path.name for path in grown[0].run_dir.iterdir()}
+    assert files >= {"history.parquet", "telemetry.parquet", "summary.json", "provenance.json", "done.json",
+                     "notebook.ipynb"}
+    runs = pd.read_csv(out.parent / "data" / "growing-quick.csv")
+    assert len(runs) == len(grown) and runs["highest_norm"].min() >= 1 and runs["commit"].notna().all()
+
+    capsys.readouterr()
+    assert module.run_study("growing", out=out, collect=True) == 0
+    assert "0 done, 0 skipped" in capsys.readouterr().out

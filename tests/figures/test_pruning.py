@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from adamw_lab.figures import fig_pruning, new_figure, pruning_figure
+from adamw_lab.figures.pruning import scores_figure
 
 
 @pytest.fixture
@@ -36,3 +37,18 @@ def test_the_closer_look_leaves_the_random_control_out_of_its_range(runs):
     figure = pruning_figure(runs, pd.DataFrame())
     low, high = figure.axes[1].get_ylim()
     assert low == pytest.approx(95.6) and high == pytest.approx(98.4)
+
+
+def test_scores_are_held_against_magnitude_at_each_sparsity():
+    rows = [{"arm": f"{name}_{sparsity}", "optimizer": "adamw" if name.startswith("gradual") else "adamwprune",
+             "optimizer_options": json.dumps({"target_sparsity": sparsity, "importance": name}), "seed": seed,
+             "status": "finished", "sparsity": sparsity, "test_accuracy": accuracy + 0.01 * seed}
+            for name, accuracy in (("magnitude", 0.9), ("hybrid", 0.85), ("random", 0.1), ("gradual_movement", 0.95))
+            for sparsity in (0.9, 0.5) for seed in (0, 1)]
+    rows += [{"arm": "dense", "optimizer": "adamw", "optimizer_options": "{}", "seed": 0, "status": "finished",
+              "sparsity": 0.0, "test_accuracy": 0.98}]
+    left, right = scores_figure(pd.DataFrame(rows)).axes
+    assert {line.get_label() for line in left.get_lines()} == {"dense", "hybrid", "magnitude", "random"}
+    dots = {line.get_label(): line.get_xdata()[0] for line in right.get_lines() if len(line.get_xdata()) == 1}
+    assert dots["hybrid"] == pytest.approx(-5) and dots["gradual movement"] == pytest.approx(5)
+    assert [label.get_text() for label in right.get_yticklabels()] == ["90%", "50%"]

@@ -115,6 +115,18 @@ def test_06_prunes_to_the_weight(tmp_path, monkeypatch):
     assert "the 42,240 lowest of 84,480" in said
 
 
+@pytest.mark.parametrize("settings", [
+    {"model": "gpt", "dataset": "pydoc_text", "train_size": 2000,
+     "training_options": {"model_options": {"layers": 1, "width": 32}, "data_options": {"context": 32}}},
+    {"model": "lstm", "dataset": "adding_problem", "train_size": 100,
+     "training_options": {"data_options": {"length": 6}}}], ids=["text", "numbers"])
+def test_08_trains_sequences_too(tmp_path, monkeypatch, settings):
+    path = ROOT / "notebooks" / "08_resnet_experiment.ipynb"
+    book = execute(path, tmp_path, monkeypatch, ROOT, epochs=1, **settings)
+    said = "".join(output.get("text", "") for cell in code(book) for output in cell.outputs)
+    assert "The run finished" in said and "guessing gets" in said
+
+
 def test_08_refuses_a_misspelt_parameter(tmp_path, monkeypatch):
     path = ROOT / "notebooks" / "08_resnet_experiment.ipynb"
     message = "unknown parameter 'optimiser'.*Did you mean 'optimizer'"

@@ -1,0 +1,1 @@
+"""Statistics of recorded runs, and the ledger of claims that rests on them."""

@@ -1,0 +1,288 @@
+"""The claims that runs decide: optimizers, SPAM, pruning, hyperparameters."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from adamw_lab.analysis.claims import Claim, Find, Finding, measured, over
+from adamw_lab.analysis.recorded import (
+    MEASURE,
+    WORTH,
+    Records,
+    again,
+    compare,
+    floor,
+    gains_by_size,
+    paired,
+    scores,
+    slope,
+)
+from adamw_lab.analysis.stats import VERDICTS, Effect, verdict
+
+TASKS = ("resnet18", "lstm", "gpt")
+WHERE = "figures/data/{}-cpu.csv"
+ADAPTIVE = "note, The Adam Optimizer"
+CHOOSING = "note, Choosing an Optimizer"
+KEY = "note, Key Hyperparameters"
+POINTS = "accuracy as a fraction on resnet18, nats or squared error on gpt and lstm"
+
+
+def duel(records: Records, kind: str, a: str, b: str, tasks: tuple[str, ...] = TASKS) -> Finding:
+    """Whether optimizer `a` beats `b` on all tasks, in the studies `<kind>-<task>`."""
+    cases = {}
+    for task in tasks:
+        runs, measure = own(records, kind, task), MEASURE[task]
+        cases[task] = compare(runs, a, b, measure), floor(runs, measure, b, noise(records, task))
+    return over(cases, WHERE.format(f"{kind}-*"))
+
+
+def noise(records: Records, task: str) -> float:
+    """The noise floor of a task, from the study that runs AdamW twice."""
+    return again(records.runs(f"defaults-{task}"), MEASURE[task])
+
+
+def own(records: Records, kind: str, task: str) -> pd.DataFrame | None:
+    """The runs of a study with the optimizer as the arm, since tuned arms are named by their settings."""
+    runs = records.runs(f"{kind}-{task}")
+    if runs is None or kind != "tuned":
+        return runs
+    return runs.assign(arm=runs["optimizer"])
+
+
+def less_tuning(records: Records) -> Finding:
+    cases = {}
+    for task in TASKS:
+        default, tuned, measure = own(records, "defaults", task), own(records, "tuned", task), MEASURE[task]
+        if default is None or tuned is None:
+            cases[task] = None, 0.0
+            continue
+        gain = {name: scores(tuned, name, measure) - scores(default, name, measure) for name in ("sgd", "adam")}
+        cases[task] = paired(gain["sgd"], gain["adam"]), floor(default, measure, "adam")
+    return over(cases, "figures/data/tuned-*-cpu.csv less defaults-*-cpu.csv")
+
+
+def faster(records: Records) -> Finding:
+    cases = {}
+    for task in TASKS:
+        epochs = records.epochs(f"tuned-{task}")
+        if epochs is None:
+            cases[task] = None, 0.0
+            continue
+        first = epochs[epochs["epoch"] == 1].pivot(index="seed", columns="optimizer", values="validation_loss")
+        cases[task] = paired(first["sgd"].dropna(), first["adam"].dropna()), 0.0
+    return over(cases, "figures/data/tuned-*-cpu-epochs.csv")
+
+
+def no_single_best(records: Records) -> Finding:
+    """Which optimizers nothing beats on any task: if there are none, no single one is best."""
+    unbeaten: set[str] | None = None
+    for task in TASKS:
+        runs, measure = own(records, "tuned", task), MEASURE[task]
+        if runs is None:
+            return measured(None, WHERE.format(f"tuned-{task}"))
+        names = sorted(runs["arm"].unique())
+        floors = {a: floor(runs, measure, a, noise(records, task)) for a in names}
+        here = {a for a in names if not any(verdict(compare(runs, b, a, measure), floors[a]) == VERDICTS[0]
+                                            for b in names if b != a)}
+        unbeaten = here if unbeaten is None else unbeaten & here
+    said = VERDICTS[2] if unbeaten else VERDICTS[0]
+    return Finding(said, f"{WHERE.format('tuned-*')}: beaten on no task: {', '.join(sorted(unbeaten or ())) or 'none'}")
+
+
+def spam(a: str, b: str) -> Find:
+    return lambda records: measured(compare(records.runs("spam-ablation"), a, b, "test_loss"),
+                                    WHERE.format("spam-ablation"), floor(records.runs("spam-ablation"), "test_loss", b))
+
+
+def by_size(records: Records, what: str) -> Finding:
+    cases = {}
+    for task in ("gpt", "resnet18"):
+        runs = records.runs(f"width-{task}")
+        if runs is None:
+            cases[task] = None, 0.0
+        elif what == "gain":
+            cases[task] = slope(gains_by_size(runs, "adamwspam", "adamw", MEASURE[task])), 0.0
+        else:
+            plain = runs[runs["optimizer"] == "adamw"]
+            cases[task] = slope(plain.pivot(index="parameters", columns="seed", values=what)), 0.0
+    return over(cases, WHERE.format("width-*"))
+
+
+def mean_over_sparsities(runs: pd.DataFrame, score: str) -> pd.Series:
+    """Test accuracy of a score by seed, over all sparsities at which every seed was run."""
+    arms = runs["arm"].str.fullmatch(rf"{score}_0\.\d+")
+    return runs[arms].pivot(index="seed", columns="arm", values="test_accuracy").dropna().mean(axis=1)
+
+
+def score_duel(a: str, b: str) -> Find:
+    def find(records: Records) -> Finding:
+        cases = {}
+        for task in ("lenet5", "resnet18"):
+            runs = records.runs(f"pruning-{task}")
+            effect = None if runs is None else paired(mean_over_sparsities(runs, a), mean_over_sparsities(runs, b))
+            cases[task] = effect, WORTH["accuracy"]
+        return over(cases, WHERE.format("pruning-*"))
+    return find
+
+
+def within(study: str, a: str, b: str, measure: str = "test_loss") -> Find:
+    return lambda records: measured(compare(records.runs(study), a, b, measure), WHERE.format(study),
+                                    floor(records.runs(study), measure, b))
+
+
+def default_betas(records: Records) -> Finding:
+    runs = records.runs("betas")
+    if runs is None:
+        return measured(None, WHERE.format("betas"))
+    others = ("0.95_0.999", "0.8_0.999", "0.9_0.99", "0.9_0.9999")
+    cases = {f"{other} at batch {batch}": (compare(runs, f"b{batch}_0.9_0.999", f"b{batch}_{other}", "test_loss"),
+                                           floor(runs, "test_loss", f"b{batch}_0.9_0.999"))
+             for batch in (8, 64) for other in others}
+    return over(cases, WHERE.format("betas"))
+
+
+def rate_by_size(records: Records) -> Finding:
+    runs = records.runs("rates")
+    if runs is None:
+        return measured(None, WHERE.format("rates"))
+    best = runs.loc[runs.groupby(["parameters", "seed"])["validation_loss"].idxmin()]
+    rates = best.pivot(index="parameters", columns="seed", values="lr")
+    return measured(slope(-np.log10(rates)), WHERE.format("rates"))
+
+
+def first_rate(records: Records) -> Finding:
+    runs = records.runs("rates")
+    if runs is None:
+        return measured(None, WHERE.format("rates"))
+    cases = {}
+    for options, group in runs.groupby("model_options", sort=False):
+        by = group.pivot(index="seed", columns="lr", values="test_loss")
+        rival = by.drop(columns=1e-3).mean().idxmin()
+        own_floor = WORTH["loss"] * float(by[1e-3].mean())
+        cases[f"width {json.loads(options)['width']} against {rival:g}"] = paired(by[rival], by[1e-3]), own_floor
+    return over(cases, WHERE.format("rates"))
+
+
+def gap(records: Records) -> Finding:
+    runs = records.runs("decay")
+    if runs is None:
+        return measured(None, WHERE.format("decay"))
+    runs = runs.assign(gap_loss=runs["validation_loss"] - runs["train_loss"])
+    return measured(compare(runs, "wd0.1", "wd0", "gap_loss"), WHERE.format("decay"))
+
+
+def spam_overhead(records: Records) -> Finding:
+    times = pd.read_csv(records.folder / "step_time.csv")
+    table = times.pivot(index="model", columns="contender", values="seconds")
+    ratio = table["adamwspam"] / table["terms_off"] - 1
+    return measured(paired(ratio, 0 * ratio), "figures/data/step_time.csv, three models in place of seeds")
+
+
+def bytes_a_weight(records: Records, method: str) -> float:
+    return float(pd.read_csv(records.folder / "memory.csv").set_index("method")["pruning_bytes_per_weight"][method])
+
+
+def no_bytes(records: Records) -> Finding:
+    found = bytes_a_weight(records, "adamwprune")
+    said = VERDICTS[0] if found == 0 else VERDICTS[1]
+    return Finding(said, "figures/data/memory.csv", Effect(-found, -found, -found, 1))
+
+
+def traditional_bytes(records: Records) -> Finding:
+    least = min(bytes_a_weight(records, name) for name in ("magnitude_pruner", "movement_pruner", "torch_prune"))
+    return Finding(VERDICTS[0] if least > 0 else VERDICTS[1], "figures/data/memory.csv", Effect(least, least, least, 1))
+
+
+def exact(records: Records) -> Finding:
+    runs = records.runs("pruning-lenet5")
+    if runs is None:
+        return measured(None, WHERE.format("pruning-lenet5"))
+    pruned = runs[runs["optimizer"] == "adamwprune"]
+    targets = pruned["optimizer_options"].map(lambda text: json.loads(text)["target_sparsity"])
+    missed = float((pruned["sparsity"] - targets).abs().max())
+    # LeNet-5 has 61,470 weights to prune: exact is within half of one.
+    said = VERDICTS[0] if missed <= 0.5 / 61_470 + 1e-7 else VERDICTS[1]
+    return Finding(said, WHERE.format("pruning-lenet5"), Effect(-missed, -missed, -missed, pruned["seed"].nunique()))
+
+
+MEASURED = (
+    Claim("No single optimizer is best for all models", "note, Summary",
+          "tuned optimizers on three tasks: is there one that nothing beats anywhere?", no_single_best),
+    Claim("Adam needs less tuning than SGD", ADAPTIVE, f"what tuning gains SGD less what it gains Adam; {POINTS}",
+          less_tuning),
+    Claim("Adam reaches good solutions quicker than SGD", ADAPTIVE,
+          "tuned, validation loss after the first epoch: SGD's less Adam's", faster),
+    Claim("AdamW improves on Adam significantly", "note, AdamW's Solution", f"tuned AdamW less tuned Adam; {POINTS}",
+          lambda r: duel(r, "tuned", "adamw", "adam")),
+    Claim("For smaller models AdamW is the best start: it beats SGD with its defaults", CHOOSING,
+          f"defaults, AdamW less SGD; {POINTS}", lambda r: duel(r, "defaults", "adamw", "sgd")),
+    Claim("SGD still wins in vision where the last point of accuracy counts", CHOOSING,
+          "tuned SGD less tuned AdamW on ResNet-18, digits; accuracy as a fraction",
+          lambda r: duel(r, "tuned", "sgd", "adamw", ("resnet18",))),
+    Claim("AdamWAdv is best for stable training when there is time to tune", "note, AdamWAdv",
+          f"tuned AdamWAdv less tuned AdamW; {POINTS}", lambda r: duel(r, "tuned", "adamwadv", "adamw")),
+    Claim("AMSGrad makes Adam better", "note, AdamWAdv", f"defaults, AdamWAdv less AdamW + clip; {POINTS}",
+          lambda r: duel(r, "defaults", "adamwadv", "adamw_clip")),
+    Claim("Clipping the gradient norm prevents harm by exploding gradients", "note, AdamWAdv",
+          "GPT with injected spikes, AdamW + clip less AdamW; nats", spam("adamw_clip+spikes", "adamw+spikes")),
+    Claim("AdamWSPAM beats AdamW on ResNet-50", "note, AdamWSPAM",
+          "defaults, ResNet-50 of quarter width on digits; accuracy as a fraction",
+          lambda r: duel(r, "defaults", "adamwspam", "adamw", ("resnet50",))),
+    Claim("AdamWSPAM does not beat AdamW on ResNet-18", "note, AdamWSPAM",
+          "defaults, AdamW less AdamWSPAM, ResNet-18 of quarter width on digits; accuracy as a fraction",
+          lambda r: duel(r, "defaults", "adamw", "adamwspam", ("resnet18",))),
+    Claim("SPAM helps the more the larger the model", "note, AdamWSPAM",
+          f"slope over log10 parameters of AdamWSPAM less AdamW; {POINTS}", lambda r: by_size(r, "gain")),
+    Claim("Larger models meet more sudden changes of the gradient", "note, AdamWSPAM",
+          "AdamW: slope over log10 parameters of the share of steps whose norm is 2 deviations above the last 100",
+          lambda r: by_size(r, "spike_rate")),
+    Claim("Larger models meet larger gradient spikes", "note, AdamWSPAM",
+          "AdamW: slope over log10 parameters of the highest norm by the median", lambda r: by_size(r, "highest_norm")),
+    Claim("Momentum reset at a spike keeps it from derailing training", "note, AdamWSPAM",
+          "GPT with injected spikes, norm detector and reset alone less AdamW; nats",
+          spam("norm_reset+spikes", "adamw+spikes")),
+    Claim("Spike-aware clipping by element helps where there are spikes", "note, AdamWSPAM",
+          "GPT with injected spikes, theta 50 alone less AdamW; nats", spam("element+spikes", "adamw+spikes")),
+    Claim("AdamWSPAM does more against spikes than clipping by the norm", "note, AdamWSPAM",
+          "GPT with injected spikes, AdamWSPAM less AdamW + clip; nats", spam("adamwspam+spikes", "adamw_clip+spikes")),
+    Claim("AdamWSPAM costs nothing where there are no spikes", "note, AdamWSPAM",
+          "GPT without spikes, AdamWSPAM less AdamW; nats", spam("adamwspam", "adamw")),
+    Claim("SPAM has an overhead in time", CHOOSING,
+          "a step's seconds by those of the same kernel with its terms off, less 1", spam_overhead),
+    Claim("High momentum and low variance tell important weights: hybrid beats magnitude", "note, AdamWPrune",
+          "mean test accuracy over the sparsities, as a fraction", score_duel("hybrid", "magnitude")),
+    Claim("High momentum and low variance tell more than Fisher's opposite", "note, AdamWPrune",
+          "mean test accuracy over the sparsities, as a fraction", score_duel("hybrid", "fisher")),
+    Claim("Adam's states tell more than chance", "note, AdamWPrune",
+          "hybrid less random, mean test accuracy over the sparsities, as a fraction", score_duel("hybrid", "random")),
+    Claim("AdamWPrune prunes with minimal memory overhead", "note, AdamWPrune",
+          "bytes a weight for masks and scores, negative", no_bytes),
+    Claim("Traditional pruning needs extra memory", "note, AdamWPrune", "least bytes a weight of three baselines",
+          traditional_bytes),
+    Claim("AdamW is the base to prune small models with", CHOOSING,
+          "LeNet-5 at 90 %, base AdamW less base AdamWSPAM; accuracy as a fraction",
+          within("pruning-lenet5", "adamw_cubic", "adamwspam_cubic", "test_accuracy")),
+    Claim("Start Adam variants with a learning rate of 1e-3", KEY,
+          "GPT of four widths: test loss of the best other rate less that of 1e-3; nats", first_rate),
+    Claim("Scale the learning rate down for larger models", KEY,
+          "GPT: minus the slope of log10 of the best rate over log10 parameters", rate_by_size),
+    Claim("Betas of (0.9, 0.999) work in most cases", KEY,
+          "LeNet-5: test loss of four other pairs less theirs, at batches of 8 and 64; nats", default_betas),
+    Claim("Raise beta1 to 0.95 for noisy gradients", KEY,
+          "LeNet-5 with batches of 8: 0.9's test loss less 0.95's; nats",
+          within("betas", "b8_0.95_0.999", "b8_0.9_0.999")),
+    Claim("Lower beta2 to 0.99 for better responsiveness", KEY,
+          "LeNet-5 with batches of 64: 0.999's test loss less 0.99's; nats",
+          within("betas", "b64_0.9_0.99", "b64_0.9_0.999")),
+    Claim("Weight decay of 0.01 helps AdamW", KEY, "LeNet-5 on 400 images: test loss without less with; nats",
+          within("decay", "wd0.01", "wd0")),
+    Claim("Weight decay of 0.1 helps AdamW", KEY, "LeNet-5 on 400 images: test loss without less with; nats",
+          within("decay", "wd0.1", "wd0")),
+    Claim("Weight decay prevents overfitting", "note, The Weight Decay Problem",
+          "validation less training loss, without decay less with 0.1; nats", gap),
+    Claim("Decay coupled to Adam's step is less effective than decoupled decay", "note, The Weight Decay Problem",
+          "test loss of Adam with 0.01 coupled less AdamW's with 0.1 decoupled; nats",
+          within("decay", "wd0.1", "adam_l2_0.01")),
+    Claim("AdamWPrune's counts are exact", "README", "the largest miss of a target sparsity, negative", exact),
+)

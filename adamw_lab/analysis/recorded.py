@@ -1,0 +1,139 @@
+"""Recorded studies as tables, and the comparisons that are made of them, paired by seed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats as scipy_stats
+
+from adamw_lab.analysis.stats import Effect, expected_best, noise_floor, paired_difference
+from adamw_lab.provenance import CHECKOUT
+
+RECORDS = CHECKOUT / "figures" / "data"
+MEASURE = {"resnet18": "test_accuracy", "resnet50": "test_accuracy", "lenet5": "test_accuracy", "lstm": "test_loss",
+           "gpt": "test_loss"}
+"""task -> what its runs are judged by; losses count negative, so that more is better."""
+WORTH = {"loss": 0.01, "accuracy": 0.002}
+"""Differences below these, a share of a loss and a fraction of accuracy, are no difference however sure they are."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The recorded studies of a profile, read when they are asked for."""
+
+    folder: Path = RECORDS
+    profile: str = "cpu"
+
+    def runs(self, study: str) -> pd.DataFrame | None:
+        """A row a run of a study; None if it is not recorded."""
+        path = self.folder / f"{study}-{self.profile}.csv"
+        return pd.read_csv(path, keep_default_na=True) if path.is_file() else None
+
+    def epochs(self, study: str) -> pd.DataFrame | None:
+        """A row an epoch of each run; None if the study is not recorded."""
+        path = self.folder / f"{study}-{self.profile}-epochs.csv"
+        return pd.read_csv(path) if path.is_file() else None
+
+
+def scores(runs: pd.DataFrame, arm: str, measure: str) -> pd.Series:
+    """An arm's scores by seed, more being better; runs that diverged have none."""
+    own = runs[(runs["arm"] == arm) & (runs["status"] == "finished")].set_index("seed")[measure].sort_index()
+    return -own if measure.endswith("loss") else own
+
+
+def compare(runs: pd.DataFrame | None, arm: str, other: str, measure: str) -> Effect | None:
+    """By how much `arm` is better than `other`, over the seeds that both finished; None with fewer than two."""
+    if runs is None:
+        return None
+    return paired(scores(runs, arm, measure), scores(runs, other, measure))
+
+
+def against(runs: pd.DataFrame, other: str, measure: str) -> pd.DataFrame:
+    """Every arm compared with one: arm, optimizer, mean, low, high, seeds, a row an arm in the study's order."""
+    rows = []
+    for arm in runs["arm"].unique():
+        effect = compare(runs, arm, other, measure)
+        if arm != other and effect is not None:
+            optimizer = runs.loc[runs["arm"] == arm, "optimizer"].iloc[0]
+            rows.append((arm, optimizer, effect.mean, effect.low, effect.high, effect.seeds))
+    return pd.DataFrame(rows, columns=["arm", "optimizer", "mean", "low", "high", "seeds"])
+
+
+def paired(a: pd.Series, b: pd.Series) -> Effect | None:
+    """The mean difference of two series over the seeds of both; None with fewer than two."""
+    both = a.index.intersection(b.index)
+    return paired_difference(a[both], b[both]) if len(both) > 1 else None
+
+
+def again(runs: pd.DataFrame | None, measure: str) -> float:
+    """The noise floor: how far AdamW and the same rule by another program (adamw_again) are apart; 0 if not run."""
+    if runs is None:
+        return 0.0
+    a, b = scores(runs, "adamw", measure), scores(runs, "adamw_again", measure)
+    both = a.index.intersection(b.index)
+    return noise_floor(a[both], b[both]) if len(both) > 1 else 0.0
+
+
+def floor(runs: pd.DataFrame | None, measure: str, against: str = "adamw", noise: float = 0.0) -> float:
+    """What a difference from the arm `against` has to exceed: the noise floor, or `WORTH` where that is more.
+
+    `noise` is a noise floor from other runs of the task, for runs that have none of their own.
+    """
+    if runs is None:
+        return noise
+    share = WORTH["loss"] * abs(float(scores(runs, against, measure).mean()))
+    return max(noise, again(runs, measure), share if measure.endswith("loss") else WORTH["accuracy"])
+
+
+def slope(by_seed: pd.DataFrame) -> Effect | None:
+    """Slope of each seed's values over the logarithm to base 10 of the parameters; its mean over the seeds.
+
+    `by_seed` has a row a number of parameters (the index) and a column a seed; None with fewer than two whole columns.
+    """
+    whole = by_seed.dropna(axis=1)
+    if whole.shape[1] < 2 or len(whole) < 2:
+        return None
+    x = np.log10(whole.index.to_numpy(dtype=float))
+    slopes = [float(scipy_stats.linregress(x, whole[seed]).slope) for seed in whole]
+    return paired_difference(slopes, np.zeros(len(slopes)))
+
+
+def gains_by_size(runs: pd.DataFrame | None, a: str, b: str, measure: str) -> pd.DataFrame | None:
+    """Of arms named `<optimizer>_w<width>`: by how much a beats b, a row a number of parameters, a column a seed."""
+    if runs is None:
+        return None
+    table = {name: runs[runs["optimizer"] == name].pivot(index="parameters", columns="seed", values=measure)
+             for name in (a, b)}
+    return (table[a] - table[b]) * (-1 if measure.endswith("loss") else 1)
+
+
+def best_by_trials(runs: pd.DataFrame, measure: str) -> pd.Series:
+    """The best to expect on validation of 1, 2, … of one optimizer's trials; a diverged one is as bad as the worst."""
+    sign = -1 if measure.endswith("loss") else 1
+    values = sign * runs[measure].where(runs["status"] == "finished")
+    values = values.fillna(values.min())
+    return pd.Series({n: sign * expected_best(values, n) for n in range(1, len(values) + 1)})
+
+
+def steps_to(epochs: pd.DataFrame, target: float, measure: str) -> pd.DataFrame:
+    """Steps after which each run's measure first reached the target, at the end of an epoch; NaN if it never did.
+
+    Returns a row a seed and a column an optimizer.
+    """
+    reached = epochs[measure] <= target if measure.endswith("loss") else epochs[measure] >= target
+    first = epochs[reached].groupby(["seed", "optimizer"])["step"].min().unstack()
+    return first.reindex(index=epochs["seed"].unique(), columns=epochs["optimizer"].unique())
+
+
+def normalized(runs: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
+    """Each optimizer's scores by seed on a scale where the worst mean of all is 0 and the best 1; losses by their log.
+
+    `runs` has an arm an optimizer. A run that diverged has the worst score of all.
+    """
+    values = runs[measure].where(runs["status"] == "finished")
+    values = -np.log(values) if measure.endswith("loss") else values
+    values = values.fillna(values.min())
+    means = values.groupby(runs["optimizer"]).mean()
+    scaled = (values - means.min()) / (means.max() - means.min())
+    return {str(name): scaled[runs["optimizer"] == name] for name in runs["optimizer"].unique()}

@@ -1,0 +1,99 @@
+"""The ledger: up to date, complete, and its verdicts follow from the records."""
+
+import filecmp
+
+import pandas as pd
+import pytest
+
+from adamw_lab.analysis.claims import COLUMNS, ledger, measured, over, write_ledger
+from adamw_lab.analysis.claims_facts import FACTS
+from adamw_lab.analysis.claims_measured import MEASURED, duel, exact, no_single_best, rate_by_size
+from adamw_lab.analysis.recorded import RECORDS, Records
+from adamw_lab.analysis.stats import VERDICTS, Effect
+
+GOOD, BAD, NONE = Effect(2.0, 1.0, 3.0, 5), Effect(-2.0, -3.0, -1.0, 5), Effect(0.0, -1.0, 1.0, 5)
+
+
+def test_the_committed_ledger_is_what_the_records_give(tmp_path):
+    assert filecmp.cmp(write_ledger(tmp_path / "claims.csv"), RECORDS / "claims.csv", shallow=False), (
+        "run adamw-lab claims")
+
+
+def test_it_is_complete():
+    rows = pd.read_csv(RECORDS / "claims.csv")
+    assert tuple(rows.columns) == COLUMNS and len(rows) == len(MEASURED) + len(FACTS) >= 25
+    assert rows["claim"].is_unique and set(rows["verdict"]) <= set(VERDICTS)
+    assert set(rows["source"].str.split(",").str[0]) == {"note", "README"}
+    assert not rows[["source", "test", "evidence"]].isna().any(axis=None)
+
+
+def test_without_records_what_runs_decide_is_untested(tmp_path):
+    for name in ("memory", "step_time"):
+        (tmp_path / f"{name}.csv").write_bytes((RECORDS / f"{name}.csv").read_bytes())
+    rows = ledger(Records(tmp_path)).set_index("claim")
+    assert rows.loc["Adam needs less tuning than SGD", "verdict"] == "untested at this scale"
+    assert rows.loc["AdamWPrune prunes with minimal memory overhead", "verdict"] == "supported"
+
+
+@pytest.mark.parametrize(("effect", "floor", "said"), [
+    (GOOD, 0.5, "supported"), (GOOD, 2.5, "no difference found"), (BAD, 0.5, "refuted"),
+    (None, 0.5, "untested at this scale")])
+def test_a_measured_effect_decides(effect, floor, said):
+    assert measured(effect, "here", floor).verdict == said
+
+
+def test_a_claim_about_several_cases_shows_the_one_that_decides():
+    found = over({"a": (GOOD, 0.0), "b": (BAD, 0.0), "c": (NONE, 0.0)}, "here")
+    assert found.verdict == "refuted" and found.effect == BAD
+    assert found.evidence == "here: a supported, b refuted, c no difference found"
+
+
+def record(folder, study, rows):
+    pd.DataFrame(rows).assign(status="finished").to_csv(folder / f"{study}-cpu.csv", index=False)
+
+
+def losses(**arms):
+    return [{"arm": name, "optimizer": name.partition("_lr")[0], "seed": seed, "test_loss": loss + 0.001 * seed}
+            for name, loss in arms.items() for seed in range(5)]
+
+
+def test_a_duel_is_read_from_recorded_runs(tmp_path):
+    record(tmp_path, "defaults-gpt", losses(adamw=2.0, adamw_again=2.001, sgd=1.5))
+    records = Records(tmp_path)
+    assert duel(records, "defaults", "sgd", "adamw", ("gpt",)).verdict == "supported"
+    assert duel(records, "defaults", "adamw", "sgd", ("gpt",)).effect.mean == pytest.approx(-0.5)
+    assert duel(records, "defaults", "adamw_again", "adamw", ("gpt",)).verdict == "no difference found"
+
+
+def test_tuned_arms_are_told_by_their_optimizer(tmp_path):
+    record(tmp_path, "tuned-gpt", losses(sgd_lr1_wd0=1.0, adamw_lr1_wd0=3.0))
+    assert duel(Records(tmp_path), "tuned", "sgd", "adamw", ("gpt",)).verdict == "supported"
+
+
+@pytest.mark.parametrize(("gpt", "said"), [({"sgd": 3.0, "adamw": 1.0}, "supported"),
+                                           ({"sgd": 1.0, "adamw": 3.0}, "no difference found")])
+def test_no_single_best_needs_a_defeat_of_each(tmp_path, gpt, said):
+    for task in ("lstm", "gpt", "resnet18"):
+        rows = losses(**(gpt if task == "gpt" else {"sgd": 1.0, "adamw": 3.0}))
+        for row in rows:
+            row["test_accuracy"] = 1 - row["test_loss"] / 10
+        record(tmp_path, f"tuned-{task}", rows)
+    found = no_single_best(Records(tmp_path))
+    assert found.verdict == said and found.evidence.endswith("none" if said == "supported" else "sgd")
+
+
+def test_exact_is_to_the_weight(tmp_path):
+    for miss, said in ((0.0, "supported"), (2 / 61_470, "refuted")):
+        record(tmp_path, "pruning-lenet5", [
+            {"arm": "hybrid_0.9", "optimizer": "adamwprune", "seed": 0, "sparsity": 0.9 + miss,
+             "optimizer_options": '{"target_sparsity": 0.9}'}])
+        assert exact(Records(tmp_path)).verdict == said
+
+
+def test_a_best_rate_that_falls_with_size_supports_the_note(tmp_path):
+    rows = [{"arm": f"{size}_{lr}", "optimizer": "adamw", "seed": seed, "parameters": size, "lr": lr,
+             "validation_loss": abs(lr - best) + 0.01 * seed}
+            for size, best in ((1000, 1e-2), (100_000, 1e-3)) for lr in (1e-3, 1e-2) for seed in range(3)]
+    record(tmp_path, "rates", rows)
+    found = rate_by_size(Records(tmp_path))
+    assert found.effect.mean == pytest.approx(0.5) and found.verdict == "supported"

@@ -1,0 +1,85 @@
+"""Comparisons of recorded runs: paired by seed, signed so that more is better, held against what is worth a word."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adamw_lab.analysis import recorded
+from adamw_lab.analysis.recorded import Records
+
+
+def runs(**losses):
+    rows = [(arm, arm, seed, "finished", loss) for arm, values in losses.items() for seed, loss in enumerate(values)]
+    return pd.DataFrame(rows, columns=["arm", "optimizer", "seed", "status", "test_loss"])
+
+
+def test_a_lower_loss_is_better():
+    effect = recorded.compare(runs(a=[1.0, 1.5, 2.0], b=[2.0, 2.0, 3.5]), "a", "b", "test_loss")
+    assert effect.mean == pytest.approx(1.0) and effect.seeds == 3
+
+
+def test_only_seeds_that_both_finished_are_compared():
+    table = runs(a=[1.0, 1.0, 1.0], b=[2.0, 2.5, 9.0])
+    table.loc[5, "status"] = "diverged"
+    effect = recorded.compare(table, "a", "b", "test_loss")
+    assert effect.seeds == 2 and effect.mean == pytest.approx(1.25)
+    table.loc[4, "status"] = "diverged"
+    assert recorded.compare(table, "a", "b", "test_loss") is None
+    assert recorded.compare(None, "a", "b", "test_loss") is None
+
+
+def test_the_floor_is_the_largest_of_noise_the_same_rule_again_and_what_is_worth_a_word():
+    quiet = runs(adamw=[2.0, 2.0], adamw_again=[2.0, 2.0], sgd=[5.0, 5.0])
+    assert recorded.floor(quiet, "test_loss") == pytest.approx(0.02)
+    assert recorded.floor(quiet, "test_loss", "sgd") == pytest.approx(0.05)
+    assert recorded.floor(quiet, "test_loss", noise=0.3) == 0.3
+    loud = runs(adamw=[2.0, 2.1, 2.2], adamw_again=[2.1, 2.2, 2.3])
+    assert recorded.floor(loud, "test_loss") == recorded.again(loud, "test_loss") == pytest.approx(0.1)
+    assert recorded.again(None, "test_loss") == 0.0
+    assert recorded.floor(None, "test_loss", noise=0.3) == 0.3
+
+
+def test_every_arm_against_one():
+    table = recorded.against(runs(b=[2.0, 2.0], a=[1.0, 1.5], c=[3.0, 3.0]), "b", "test_loss")
+    assert table["arm"].tolist() == ["a", "c"] and table["mean"].tolist() == pytest.approx([0.75, -1.0])
+
+
+def test_a_slope_is_over_the_logarithm_of_the_parameters():
+    table = pd.DataFrame({0: [1.0, 3.0, 5.0], 1: [0.0, 4.0, 8.0], 2: [0.0, np.nan, 1.0]}, index=[10, 100, 1000])
+    effect = recorded.slope(table)
+    assert effect.mean == pytest.approx(3.0) and effect.seeds == 2
+    assert recorded.slope(table[[0]]) is None
+
+
+def test_gains_by_size_are_paired():
+    table = pd.DataFrame([(name, size, seed, loss + seed) for name, loss in (("adamwspam", 1.0), ("adamw", 3.0))
+                          for size in (10, 100) for seed in (0, 1)],
+                         columns=["optimizer", "parameters", "seed", "test_loss"])
+    gains = recorded.gains_by_size(table, "adamwspam", "adamw", "test_loss")
+    assert gains.to_numpy().tolist() == [[2.0, 2.0], [2.0, 2.0]]
+
+
+def test_the_best_of_trials_counts_a_diverged_one_as_the_worst():
+    table = pd.DataFrame({"validation_loss": [1.0, 3.0, np.nan], "status": ["finished", "finished", "diverged"]})
+    best = recorded.best_by_trials(table, "validation_loss")
+    assert best.tolist() == pytest.approx([7 / 3, 5 / 3, 1.0])
+
+
+def test_what_is_not_recorded_is_none(tmp_path):
+    assert Records(tmp_path).runs("defaults-gpt") is None and Records(tmp_path).epochs("defaults-gpt") is None
+
+
+def test_steps_to_a_target_are_those_of_the_first_epoch_that_reaches_it():
+    epochs = pd.DataFrame([("sgd", 0, 10, 3.0), ("sgd", 0, 20, 1.0), ("sgd", 0, 30, 2.0), ("sgd", 1, 10, 3.0),
+                           ("adam", 0, 10, 1.5), ("adam", 1, 10, 3.0)],
+                          columns=["optimizer", "seed", "step", "validation_loss"])
+    found = recorded.steps_to(epochs, 1.5, "validation_loss")
+    assert found.loc[0].to_dict() == {"sgd": 20.0, "adam": 10.0} and found.loc[1].isna().all()
+
+
+def test_normalized_scores_run_from_the_worst_mean_to_the_best():
+    table = runs(a=[1.0, 1.0], b=[np.e, np.e], c=[np.e**0.5, 9.9])
+    table.loc[5, "status"] = "diverged"
+    scaled = recorded.normalized(table, "test_loss")
+    assert scaled["a"].tolist() == pytest.approx([1.0, 1.0]) and scaled["b"].tolist() == pytest.approx([0.0, 0.0])
+    assert scaled["c"].tolist() == pytest.approx([0.5, 0.0]), "the one that diverged is as bad as the worst"

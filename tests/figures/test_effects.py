@@ -1,0 +1,117 @@
+"""Figures of comparisons show the differences that they are given, in place, colour and scale."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from adamw_lab.figures import COLOURS, new_figure
+from adamw_lab.figures.claims import claims_figure
+from adamw_lab.figures.effects import (
+    betas_figure,
+    decay_figure,
+    fig_effects,
+    optimizers_figure,
+    rates_figure,
+    size_figure,
+    spam_figure,
+)
+from adamw_lab.figures.tuning import expected_best_figure, profiles_figure, sensitivity_figure
+
+
+def runs(arms, **more):
+    """Three seeds an arm: name -> test loss of seed 0. A seed adds 0.1, and a wobble by the arm's place."""
+    rows = [{"arm": arm, "optimizer": arm.split("+")[0].split("_lr")[0], "seed": seed, "status": "finished",
+             "test_loss": loss + 0.1 * seed + 0.01 * seed * place}
+            for place, (arm, loss) in enumerate(arms.items()) for seed in range(3)]
+    return pd.DataFrame(rows).assign(**more)
+
+
+def dots(ax):
+    """(x, y, colour) of each marker that is alone."""
+    return [(line.get_xdata()[0], line.get_ydata()[0], to_hex(line.get_color())) for line in ax.get_lines()
+            if len(np.atleast_1d(line.get_xdata())) == 1]
+
+
+def test_an_interval_a_row_and_a_band_for_no_difference():
+    table = pd.DataFrame({"optimizer": ["sgd", "adam"], "mean": [0.5, -0.1], "low": [0.4, -0.2], "high": [0.6, 0.0]})
+    _, (ax,) = new_figure()
+    fig_effects(ax, table, ["SGD", "Adam"], 0.05, scale=100)
+    assert dots(ax) == [(50, 0, COLOURS["sgd"].lower()), (-10, 1, COLOURS["adam"].lower())]
+    spans = [line.get_xdata() for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) == 2]
+    assert [40.0, 60.0] in [list(x) for x in spans]
+    assert ax.patches[0].get_x() == -5 and ax.patches[0].get_width() == 10
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["SGD", "Adam"]
+    assert ax.yaxis_inverted(), "the first row is on top"
+
+
+def test_optimizers_are_hollow_by_default_and_filled_tuned():
+    defaults = runs({"adamw": 2.0, "adamw_again": 2.0, "sgd": 3.0})
+    tuned = runs({"adamw_lr1_wd0": 1.0, "sgd_lr1_wd0": 0.5})
+    ax = optimizers_figure(["gpt"], [defaults], [tuned]).axes[0]
+    (x, y, _), (better, lower, _) = dots(ax)
+    assert x == pytest.approx(-1.02) and better == pytest.approx(0.49) and y < lower
+    faces = [line.get_markerfacecolor() for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) == 1]
+    assert faces == ["white", COLOURS["sgd"]]
+
+
+def test_spam_is_shown_with_spikes_and_without():
+    table = runs({"adamw": 2.0, "adamw+spikes": 4.0, "adamw_clip": 2.5, "adamw_clip+spikes": 2.0})
+    left, right = spam_figure(table).axes
+    assert dots(left)[0][0] == pytest.approx(1.98) and dots(right)[0][0] == pytest.approx(-0.52)
+
+
+def test_size_has_gain_and_spikes_over_parameters():
+    rows = [{"optimizer": name, "parameters": size, "seed": seed, "test_loss": loss, "spike_rate": size / 1e4,
+             "highest_norm": 2.0} for name, loss in (("adamw", 2.0), ("adamwspam", 1.0)) for size in (100, 1000)
+            for seed in (0, 1)]
+    figure = size_figure(["gpt", "gpt"], [pd.DataFrame(rows)] * 2)
+    mean = figure.axes[0].get_lines()[2]
+    assert mean.get_ydata().tolist() == [50.0, 50.0] and mean.get_xdata().tolist() == [100, 1000]
+    assert figure.axes[1].get_lines()[2].get_ydata().tolist() == pytest.approx([1.0, 10.0])
+
+
+def test_betas_and_decays_are_held_against_their_defaults():
+    pairs = {f"b{batch}_{pair}": loss for batch in (8, 64) for pair, loss in (("0.9_0.999", 1.0), ("0.8_0.999", 0.5))}
+    left, _ = betas_figure(runs(pairs).assign(optimizer="adamw")).axes
+    assert dots(left)[0][0] == pytest.approx(0.49) and left.get_yticklabels()[0].get_text() == "(0.8, 0.999)"
+    table = runs({"wd0": 1.0, "wd0.1": 0.8, "adam_l2_0.01": 1.2}, validation_loss=1.0, train_loss=0.5)
+    left, right = decay_figure(table.assign(optimizer="adamw")).axes
+    assert [x for x, *_ in dots(left)] == pytest.approx([0.19, -0.22])
+    assert [label.get_text() for label in left.get_yticklabels()] == ["AdamW, decoupled 0.1", "Adam, coupled 0.01"]
+
+
+def test_the_best_rate_of_a_width_is_marked():
+    table = pd.DataFrame([(100, lr, seed, abs(lr - 0.01)) for lr in (0.001, 0.01, 0.1) for seed in (0, 1)],
+                         columns=["parameters", "lr", "seed", "test_loss"])
+    assert dots(rates_figure(table).axes[0])[0][:2] == (0.01, 0.0)
+
+
+TRIALS = pd.DataFrame([("sgd", lr, decay, 1.0 / lr + decay, "finished") for lr in (1.0, 2.0) for decay in (0.0, 0.5)],
+                      columns=["optimizer", "lr", "weight_decay", "validation_loss", "status"])
+
+
+def test_sensitivity_takes_the_better_decay_of_each_rate():
+    line = sensitivity_figure(["gpt"], [TRIALS]).axes[0].get_lines()[0]
+    assert line.get_xdata().tolist() == [1.0, 2.0] and line.get_ydata().tolist() == [1.0, 0.5]
+
+
+def test_expected_best_falls_to_the_best():
+    line = expected_best_figure(["gpt"], [TRIALS]).axes[0].get_lines()[0]
+    assert line.get_xdata().tolist() == [1, 2, 3, 4]
+    assert line.get_ydata()[0] == pytest.approx(1.0) and line.get_ydata()[-1] == 0.5
+
+
+def test_verdicts_are_stacked_by_section():
+    table = pd.DataFrame({"source": ["note, A", "note, A", "README"],
+                          "verdict": ["supported", "refuted", "supported"]})
+    ax = claims_figure(table).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["README", "A"]
+    assert sum(patch.get_width() for patch in ax.patches) == 3
+
+
+def test_a_profile_falls_from_all_runs_to_none():
+    ax = profiles_figure(["gpt", "gpt"], [runs({"adamw": 2.0, "sgd": 3.0})] * 2).axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
+    assert set(lines) == {"AdamW", "SGD"} and all(y[0] == 100 and (np.diff(y) <= 0).all() for y in lines.values())
+    assert (lines["AdamW"] >= lines["SGD"]).all()
