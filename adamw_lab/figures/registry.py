@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from adamw_lab.figures.gradients import gradients_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
 from adamw_lab.figures.pruning import pruning_figure
@@ -65,6 +66,11 @@ FIGURES: dict[str, Recorded] = {
         pruning_figure, _study("pruning-quick"), "06_adamw_prune.ipynb",
         "ResNet-18 on the digits: validation accuracy against the share of weights pruned, for four scores, three "
         "seeds each; bands are the range over seeds, the dashed line is the network without pruning."),
+    "gradients": Recorded(
+        gradients_figure, (), "07_gradient_problems.ipynb",
+        "Gradients before any training. Left, of the states of five recurrent networks by the steps back in time, of "
+        "which the radius is that of all singular values of the recurrent weights; right, of the weights of 20 plain "
+        "and 20 residual layers."),
     "step_time": Recorded(
         step_time_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
         "A step's time by that of torch.optim.AdamW(fused=True) in the same turn; lower is faster."),
