@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from adamw_lab.figures.costs import limit_figure, selection_figure
+from adamw_lab.figures.gradients import gradients_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
 from adamw_lab.figures.pruning import pruning_figure
@@ -65,9 +67,22 @@ FIGURES: dict[str, Recorded] = {
         pruning_figure, _study("pruning-quick"), "06_adamw_prune.ipynb",
         "ResNet-18 on the digits: validation accuracy against the share of weights pruned, for four scores, three "
         "seeds each; bands are the range over seeds, the dashed line is the network without pruning."),
+    "gradients": Recorded(
+        gradients_figure, (), "07_gradient_problems.ipynb",
+        "Gradients before any training. Left, of the states of five recurrent networks by the steps back in time, of "
+        "which the radius is that of all singular values of the recurrent weights; right, of the weights of 20 plain "
+        "and 20 residual layers."),
     "step_time": Recorded(
         step_time_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
         "A step's time by that of torch.optim.AdamW(fused=True) in the same turn; lower is faster."),
+    "machine_limit": Recorded(
+        limit_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
+        "The speed at which a step moves the bytes that its rule must move, by the speed of a copy in the same turns. "
+        "The dashed line is a copy's speed if it reads what it overwrites, unasked and uncounted."),
+    "selection": Recorded(
+        selection_figure, ("selection.csv",), "12_speed_and_memory.ipynb",
+        "Finding the exact threshold of a mask update: time, and memory taken for a moment, over the number of "
+        "scores."),
     "memory": Recorded(
         memory_figure, ("memory.csv",), "12_speed_and_memory.ipynb",
         "Bytes a parameter that training ResNet-18 keeps, by component, and what a mask update takes for a moment; the "

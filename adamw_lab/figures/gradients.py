@@ -1,0 +1,119 @@
+"""Figures of gradients that vanish and explode: through time, through layers, at a cliff."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from torch import Tensor
+from torch.nn import functional as F
+
+from adamw_lab.cliff import cliff_loss
+from adamw_lab.figures.style import COLOURS, NAMES, new_figure
+from adamw_lab.training.gradients import gradient_by_layer, gradient_by_time
+from adamw_lab.vanishing import deep_networks, recurrent_networks, some_sequences
+
+# Networks are no optimizers: the hues of Okabe and Ito in another order, told apart by the dashes of the plain one too.
+NETWORKS = {"RNN": ("#000000", "-"), "RNN, radius 1": ("#000000", "--"), "RNN, radius 1.5": ("#000000", ":"),
+            "LSTM": ("#CC79A7", "-"), "GRU": ("#009E73", "-"), "plain": ("#000000", "-"), "residual": ("#D55E00", "-")}
+"""name -> colour and dashes."""
+CLIPPED = " + clip"
+
+
+def fig_by_time(ax: Axes, norms: Mapping[str, Tensor]) -> None:
+    """|∂L/∂s_t| by that of the last state, over the steps back in time; a line for each network (a key of `NETWORKS`).
+
+    What is below the grey line is lost where float32 adds it to the gradient of the last state.
+
+    Args:
+        norms: name -> what `gradient_by_time` returns.
+    """
+    rounded = torch.finfo(torch.float32).eps / 2
+    if min(float(norm.min() / norm[-1]) for norm in norms.values()) < rounded:
+        ax.axhline(rounded, color="#9A9A9A", linewidth=0.8, linestyle=":")
+        ax.text(0.99, rounded / 1.5, "float32 rounds it away", fontsize=6, color="#6E6E6E", ha="right", va="top",
+                transform=ax.get_yaxis_transform())
+    for name, norm in norms.items():
+        colour, dashes = NETWORKS[name]
+        back = range(len(norm) - 1, -1, -1)
+        ax.plot(back, (norm / norm[-1]).tolist(), color=colour, linestyle=dashes, label=name)
+    ax.set(yscale="log", xlabel="steps back in time", ylabel="gradient / that of the last state")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def fig_by_layer(ax: Axes, sizes: Mapping[str, pd.Series], quantity: str) -> None:
+    """A size of every weight matrix from the input to the output, a line for each network or optimizer.
+
+    Args:
+        sizes: key of `NETWORKS` or of `NAMES` -> sizes in the order of the layers.
+        quantity: what they are, for the axis.
+    """
+    for name, size in sizes.items():
+        colour, dashes = NETWORKS.get(name) or (COLOURS[name], "-")
+        ax.plot(range(1, len(size) + 1), size, color=colour, linestyle=dashes, marker=".", label=NAMES.get(name, name))
+    ax.set(yscale="log", xlabel="layer, from the input", ylabel=quantity)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.legend()
+
+
+def fig_adding(ax: Axes, runs: Mapping[str, pd.DataFrame], window: int = 20) -> None:
+    """Loss on the adding problem over the steps, a running mean of `window`, with what ignorance costs.
+
+    Args:
+        runs: label -> table of `vanishing.train`; "NETWORK, OPTIMIZER" of `NETWORKS` and `NAMES`. A network has its
+            colour, an optimizer other than AdamW its own.
+    """
+    for label, error in (("knows nothing", 1 / 6), ("knows the second", 1 / 12)):
+        ax.axhline(error, color="#9A9A9A", linewidth=0.8, linestyle=":")
+        ax.text(1.01, error, label, fontsize=6.5, color="#6E6E6E", va="center", transform=ax.get_yaxis_transform())
+    for label, run in runs.items():
+        network, optimizer = label.split(", ")
+        plain = optimizer == "adamw"
+        ax.plot(run["step"], run["loss"].rolling(window, min_periods=1).mean(), linewidth=1.6 if plain else 0.8,
+                color=NETWORKS[network][0] if plain else COLOURS[optimizer], label=f"{network}, {NAMES[optimizer]}")
+    ax.set(yscale="log", xlabel="step", ylabel="mean squared error", ylim=(None, 1))
+
+
+def fig_cliff(ax: Axes, paths: Mapping[str, Tensor], low: tuple[float, float] = (4.0, -4.0),
+              high: tuple[float, float] = (7.0, -1.0), points: int = 240) -> None:
+    """The loss of `cliff` in grey, darker where it is higher, and paths [steps, 2] of (w, b) upon it.
+
+    Args:
+        paths: key of `NAMES`, with " + clip" behind it where gradients were clipped -> path.
+        low, high: the corners of what is shown.
+        points: of the grid, each way.
+    """
+    w = torch.linspace(low[0], high[0], points, dtype=torch.float64)
+    b = torch.linspace(low[1], high[1], points, dtype=torch.float64)
+    loss = cliff_loss(w.expand(points, points), b[:, None].expand(points, points))
+    ax.imshow(loss.numpy(), origin="lower", extent=(low[0], high[0], low[1], high[1]), cmap="Greys", vmin=0, vmax=0.6,
+              aspect="auto", interpolation="nearest")
+    for name, path in paths.items():
+        optimizer = name.removesuffix(CLIPPED)
+        clipped = name != optimizer
+        ax.plot(path[:, 0], path[:, 1], color=COLOURS[optimizer], linestyle="--" if clipped else "-", linewidth=0.9,
+                label=NAMES[optimizer] + CLIPPED * clipped)
+        ax.plot(*path[-1], color=COLOURS[optimizer], marker="o", markerfacecolor="white" if clipped else None)
+    ax.set(xlabel="w", ylabel="b", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    ax.grid(visible=False)
+
+
+def gradients_figure(length: int = 100, depth: int = 20, seed: int = 0) -> Figure:
+    """Gradients before any training, through time and through layers; computed, in a second."""
+    inputs, targets = some_sequences(length)
+    norms = {name: gradient_by_time(model, inputs, targets) for name, model in recurrent_networks(seed=seed).items()}
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(64, 64, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 10, (64,), generator=generator)
+    layers = {}
+    for name, model in deep_networks(depth, seed).items():
+        F.cross_entropy(model.double()(images), labels).backward()
+        layers[name] = gradient_by_layer(model.layers)
+    figure, (left, right) = new_figure(2, width=7.0, height=2.6)
+    fig_by_time(left, norms)
+    fig_by_layer(right, layers, "gradient norm of the weights")
+    left.legend(fontsize=6.5)
+    return figure

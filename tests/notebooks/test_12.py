@@ -1,0 +1,40 @@
+"""Notebook 12 finds what the recorded numbers say, with and without measuring anew."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import papermill
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = ROOT / "notebooks" / "12_speed_and_memory.ipynb"
+
+
+def said_by(tmp_path, monkeypatch, folder, **parameters):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    book = papermill.execute_notebook(str(PATH), str(tmp_path / "out.ipynb"), parameters=parameters,
+                                      progress_bar=False)
+    return "".join(output.get("text", "") + "".join(output.get("data", {}).get("text/plain", ""))
+                   for cell in book.cells if cell.cell_type == "code" for output in cell.outputs)
+
+
+def test_it_measures_here_and_pruning_costs_no_byte_a_weight(tmp_path, monkeypatch):
+    said = said_by(tmp_path, monkeypatch, PATH.parent, live_model="lenet5", repeats=1, elements=100_000)
+    assert "12 ways to train, 11,173,962 parameters: as measured, to the byte" in said
+    assert "70.0% pruned; +96 bytes" in said
+    assert re.search(r"here: copy [\d.e+]+ GB/s, in place [\d.e+]+ GB/s", said)
+    assert "ratio here, AdamWPrune, steady" in said and "ratio here, torch fused" in said
+
+
+def test_without_measuring_it_tells_the_recorded_numbers(tmp_path, monkeypatch):
+    said = said_by(tmp_path, monkeypatch, ROOT, measure_here=False, your_optimizer="adamwprune", your_dtype="bfloat16")
+    recorded = pd.read_csv(ROOT / "figures" / "data" / "step_time.csv").set_index("contender")["ratio"]
+    ours = recorded["terms_off"]
+    assert f"ours with all terms off takes {ours.min():.2f} to {ours.max():.2f} of the time" in said
+    share = int(re.search(r"torch's fused step reaches (\d+)% of a copy's limit", said)[1])
+    assert 50 < share < 125
+    assert "not measured here" in said and "ratio here" not in said
+    keeps = re.search(r"AdamWPrune keeps (\d+) bytes for [\d,]+ prunable weights, a byte mask ([\d,]+)\.", said)
+    assert int(keeps[1]) < 1000 < int(keeps[2].replace(",", "")) == pytest.approx(11_164_352)
