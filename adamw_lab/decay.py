@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 Make = Callable[[list[nn.Parameter], float], Optimizer]
 
 
-def effective_decay(make: Make, noises: Sequence[float], *, weight_decay: float, steps: int = 400, copies: int = 256,
+def effective_decay(make: Make, noises: Sequence[float], *, weight_decay: float, steps: int = 300, copies: int = 64,
                     seed: int = 0) -> pd.DataFrame:
     """How fast a weight shrinks, by the noise of its gradient, measured per unit of the learning rate.
 

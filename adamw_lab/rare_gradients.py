@@ -68,9 +68,11 @@ def away_by_towards(beta2: ArrayLike, size: float = 3.0, period: int = 3, amsgra
 
 
 def turning_point(size: float = 3.0, period: int = 3) -> float:
-    """The beta2 from which on Adam goes towards the minimum: where `away_by_towards` is 1."""
+    """The beta2 from which on Adam goes towards the minimum: where `away_by_towards` is 1; 0 if it always does."""
     from scipy.optimize import brentq
 
+    if period == 2:  # one small gradient alone never makes up for the large one
+        return 0.0
     return float(brentq(lambda beta2: float(away_by_towards(beta2, size, period)) - 1, 1e-9, 1 - 1e-9))
 
 

@@ -1,13 +1,14 @@
 """Recorded tables: many small runs, a row each, behind a figure of one notebook. They need no notebook to run."""
 
 import itertools
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from adamw_lab.experiments.study import RECORDED_PROVENANCE
+from adamw_lab.experiments.study import RECORDED_PROVENANCE, RECORDS
 from adamw_lab.provenance import provenance
 from adamw_lab.suggest import did_you_mean
 
@@ -19,7 +20,7 @@ def decay_points() -> list[dict[str, Any]]:
     """Adam (its decay as L2 regularization) and AdamW over learning rate, weight decay and seed: 200 images, an MLP."""
     base = {**SMALL, "model": "mlp", "train_size": 200, "batch_size": 16, "epochs": 20}
     axes = {"seed": (0, 1, 2), "optimizer": ("adam", "adamw"), "lr": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
-            "weight_decay": (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)}
+            "weight_decay": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)}
     return [{**base, **dict(zip(axes, values, strict=True))} for values in itertools.product(*axes.values())]
 
 
@@ -71,6 +72,38 @@ def record_table(name: str, folder: Path) -> Path:
     path = folder / f"{name}.csv"
     table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
     return path
+
+
+def load_table(name: str) -> pd.DataFrame:
+    """The recorded table of that name, from `figures/data/` of the checkout.
+
+    Raises:
+        ValueError: there is no such table.
+        OSError: it is not recorded.
+    """
+    check_table(name)
+    return pd.read_csv(RECORDS / f"{name}.csv")
+
+
+def train_again(name: str, count: int) -> pd.DataFrame:
+    """Train some runs of a recorded table once more, always the same, and put them beside what was recorded.
+
+    Returns:
+        A row a run: its settings, as far as the table has them, and the validation loss `recorded` and `again`. The
+        same machine and versions give the same numbers, others nearly so.
+
+    Raises:
+        ValueError: no such table, or a count that is not from 0 to its number of runs.
+    """
+    recorded, points = load_table(name), TABLES[name]()
+    if not 0 <= count <= len(points):
+        raise ValueError(f"Invalid count: {count!r}; allowed: from 0 to {len(points)}")
+    chosen = random.Random(0).sample(range(len(points)), count)
+    again = fit_table([points[i] for i in chosen]) if chosen else recorded[:0]
+    shown = [column for column in ("optimizer", "lr", "weight_decay", "amsgrad", "clip_norm", "schedule", "seed")
+             if column in recorded]
+    rows = recorded.iloc[chosen].reset_index(drop=True)
+    return rows[shown].assign(recorded=rows["validation_loss"], again=again["validation_loss"])
 
 
 def check_table(name: str) -> None:

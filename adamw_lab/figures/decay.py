@@ -14,14 +14,16 @@ LABELS = {"adam": "Adam, L2", "adamw": "AdamW, decoupled", "sgd": "SGD, L2"}
 
 
 def fig_effective_decay(ax: Axes, tables: Mapping[str, pd.DataFrame], weight_decay: float) -> None:
-    """Effective by asked-for decay against the noise of a gradient, a line for each optimizer; 1 is as asked for.
+    """Effective by asked-for decay against the noise of a gradient; 1 is as asked for.
 
-    `tables` are those of `decay.effective_decay`, by the optimizer's name.
+    `tables` are those of `decay.effective_decay` by the optimizer's name, markers; the line is what a weight of 1 ought
+    to feel under Adam with L2 regularization, 1 / sqrt(sigma² + weight_decay²).
     """
-    ax.axhline(1, color="#9A9A9A", linewidth=0.8, linestyle=":")
-    for name, table in tables.items():
-        ax.plot(table["noise"], table["effective_decay"] / weight_decay, color=COLOURS[name], marker=MARKERS[name],
-                markersize=3, label=LABELS.get(name, NAMES[name]))
+    for size, (name, table) in zip((6.5, 4.5, 3.5), tables.items(), strict=False):
+        ax.plot(table["noise"], table["effective_decay"] / weight_decay, MARKERS[name], color=COLOURS[name],
+                markersize=size, label=LABELS.get(name, NAMES[name]))
+    noise = np.geomspace(table["noise"].min(), table["noise"].max(), 100)
+    ax.plot(noise, 1 / np.hypot(noise, weight_decay), color=COLOURS["adam"], linewidth=0.8, label="1 / √(σ² + λ²)")
     ax.set(xscale="log", yscale="log", xlabel="deviation of the gradient σ", ylabel="effective by asked-for decay")
     ax.legend(loc="lower left")
 
@@ -34,7 +36,7 @@ def fig_shrinkage(ax: Axes, shrinkage: np.ndarray) -> None:
             label=LABELS["adam"])
     ax.axvline(1, color=COLOURS["adamw"], label=LABELS["adamw"])
     ax.set(xscale="log", xlabel="shrinks so many times faster than lr × weight decay", ylabel="weights (%)")
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper right")
 
 
 def map_of(runs: pd.DataFrame, optimizer: str, metric: str = "validation_loss") -> pd.DataFrame:
