@@ -93,13 +93,13 @@ def train_again(name: str, count: int) -> pd.DataFrame:
         same machine and versions give the same numbers, others nearly so.
 
     Raises:
-        ValueError: no such table, or a count that is not from 0 to its number of runs.
+        ValueError: no such table, or a count that is not from 1 to its number of runs.
     """
     recorded, points = load_table(name), TABLES[name]()
-    if not 0 <= count <= len(points):
-        raise ValueError(f"Invalid count: {count!r}; allowed: from 0 to {len(points)}")
+    if not 1 <= count <= len(points):
+        raise ValueError(f"Invalid count: {count!r}; allowed: from 1 to {len(points)}")
     chosen = random.Random(0).sample(range(len(points)), count)
-    again = fit_table([points[i] for i in chosen]) if chosen else recorded[:0]
+    again = fit_table([points[i] for i in chosen])
     shown = [column for column in ("optimizer", "lr", "weight_decay", "amsgrad", "clip_norm", "schedule", "seed")
              if column in recorded]
     rows = recorded.iloc[chosen].reset_index(drop=True)

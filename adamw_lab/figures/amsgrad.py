@@ -45,10 +45,11 @@ def fig_memory(ax: Axes, problems: Mapping[str, tuple[float, int]], longest: flo
     ax.legend(loc="upper right", fontsize=6.5)
 
 
-def fig_shortening(ax: Axes, shares: np.ndarray) -> None:
-    """Cumulative share of the weights by how long AMSGrad's step is beside Adam's on the same state, both in %."""
-    lengths = np.sort(100 * shares)
-    ax.plot(lengths, np.linspace(0, 100, len(lengths)), color=COLOURS["adamwadv"])
+def fig_shortening(ax: Axes, shares: Mapping[str, np.ndarray]) -> None:
+    """Cumulative share of the weights by how long AMSGrad's step is beside Adam's on the same state, a line each."""
+    for (name, lengths), style in zip(shares.items(), ("-", "--", ":"), strict=False):
+        ax.plot(np.sort(100 * lengths), np.linspace(0, 100, len(lengths)), style, color=COLOURS["adamwadv"], label=name)
+    ax.legend(loc="upper left")
     ax.set(xlabel="length of AMSGrad's step (% of Adam's)", ylabel="weights up to there (%)", xlim=(0, 102),
            ylim=(0, 101))
 

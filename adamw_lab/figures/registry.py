@@ -59,8 +59,9 @@ FIGURES: dict[str, Recorded] = {
         "where it is above 1, up to the dot."),
     "switches": Recorded(
         switches_figure, ("switches.csv",), "04_adamw_adv.ipynb",
-        "AdamWAdv's three switches, each alone and together, beside AdamW with none, paired by seed: LeNet-5 on "
-        "scikit-learn's digits, ten seeds. Dots are seeds, bars 95 % intervals of the mean."),
+        "AdamWAdv's three switches, paired by seed: LeNet-5 on scikit-learn's digits, ten seeds. Left, every "
+        "combination beside AdamW with none; right, each switch on against off, averaged over the states of the "
+        "others. Dots are seeds, bars 95 % intervals of the mean."),
     "spike": Recorded(
         spike_figure, (), "05_adamw_spam.ipynb",
         "One gradient a hundred times too long in a noisy quadratic bowl: the second moment remembers it for hundreds "
