@@ -25,7 +25,7 @@ def fig_counterexample(ax: Axes, paths: Mapping[bool, pd.DataFrame]) -> None:
     ax.legend(loc="center right")
 
 
-def fig_memory(ax: Axes, problems: Mapping[str, tuple[float, int]], longest: float = 1e5) -> None:
+def fig_turning(ax: Axes, problems: Mapping[str, tuple[float, int]], longest: float = 1e5) -> None:
     """Way from the minimum by way towards it, by how long v remembers, 1 / (1 - beta2) steps; above 1 is wrong.
 
     A line for each (size, period) of `rare_gradients`, a dot where it turns; AMSGrad beside it, which never turns.
@@ -59,6 +59,6 @@ def amsgrad_figure() -> Figure:
     figure, (left, right) = new_figure(2, width=7.0, height=2.5)
     fig_counterexample(left, {amsgrad: descend(amsgrad=amsgrad) for amsgrad in (False, True)})
     left.set_title("A gradient of 3, then −1, −1")
-    fig_memory(right, PROBLEMS)
+    fig_turning(right, PROBLEMS)
     right.set_title("How long v must remember")
     return figure

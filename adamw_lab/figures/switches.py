@@ -88,6 +88,6 @@ def switches_figure(runs: pd.DataFrame) -> Figure:
     fig_switches(left, switch_effects(runs))
     left.set_title("Beside none of them")
     fig_switches(right, main_effects(runs))
-    right.set_title("On against off, over the others")
+    right.set_title("On against off")
     right.set_xlim(left.get_xlim())
     return figure

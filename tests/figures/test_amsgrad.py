@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adamw_lab.figures import new_figure
-from adamw_lab.figures.amsgrad import amsgrad_figure, fig_counterexample, fig_memory, fig_shortening
+from adamw_lab.figures.amsgrad import amsgrad_figure, fig_counterexample, fig_shortening, fig_turning
 from adamw_lab.rare_gradients import descend, turning_point
 
 
@@ -22,7 +22,7 @@ def test_both_paths_and_the_minimum(ax):
 
 
 def test_adam_turns_at_the_dot_and_amsgrad_never_errs(ax):
-    fig_memory(ax, {"mine": (3.0, 3)})
+    fig_turning(ax, {"mine": (3.0, 3)})
     _, adam, amsgrad, dot = ax.lines
     x, y = adam.get_data()
     (turn,), _ = dot.get_data()
