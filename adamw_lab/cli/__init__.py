@@ -253,6 +253,20 @@ def claims(
 
 
 @app.command()
+def record(
+    names: Annotated[list[str], typer.Argument(help="decay or switches.")],
+    out: Annotated[Path, typer.Option(help="Where the tables go.")] = Path("figures/data"),
+) -> None:
+    """Train the small runs behind figures of notebooks 03 and 04 again, some minutes, and keep their numbers."""
+    from adamw_lab.experiments.tables import check_table, record_table
+
+    for name in names:
+        check_table(name)
+    for name in names:
+        typer.echo(record_table(name, out))
+
+
+@app.command()
 def bench(
     names: Annotated[
         list[str] | None, typer.Argument(help="step_time, memory, selection, training, batch.", show_default="all")

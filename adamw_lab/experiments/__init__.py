@@ -10,8 +10,9 @@ from adamw_lab.experiments.points import Outcome, Point
 from adamw_lab.experiments.register import register
 from adamw_lab.experiments.store import load_history, load_runs, run_name, write_json
 from adamw_lab.experiments.study import record_study, run_study
+from adamw_lab.experiments.tables import load_table, record_table, train_again
 
 __all__ = ["STUDIES", "Grid", "LocalExecutor", "Outcome", "Point", "Profile", "Study", "check_parameters",
-           "collect_parameters", "find_study", "inspect_parameters", "load_history", "load_runs", "make_executor",
-           "parse_axis", "plan_grid", "read_grid", "record_study", "register", "run_grid", "run_name", "run_points",
-           "run_study", "write_json"]
+           "collect_parameters", "find_study", "inspect_parameters", "load_history", "load_runs", "load_table",
+           "make_executor", "parse_axis", "plan_grid", "read_grid", "record_study", "record_table", "register",
+           "run_grid", "run_name", "run_points", "run_study", "train_again", "write_json"]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from adamw_lab.figures.amsgrad import amsgrad_figure
 from adamw_lab.figures.costs import limit_figure, selection_figure
+from adamw_lab.figures.decay import decay_figure
 from adamw_lab.figures.gradients import gradients_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
@@ -18,6 +20,7 @@ from adamw_lab.figures.runs import study_figure
 from adamw_lab.figures.spikes import spike_figure
 from adamw_lab.figures.step_time import step_time_figure
 from adamw_lab.figures.style import COMMITTED, at_width, save
+from adamw_lab.figures.switches import switches_figure
 from adamw_lab.suggest import did_you_mean
 
 
@@ -59,6 +62,20 @@ FIGURES: dict[str, Recorded] = {
         "ResNet-18 on scikit-learn's digits, default learning rates, two seeds each. Left, validation accuracy of "
         "every epoch, each seed faint and the mean strong; right, after the last epoch, a dot a seed and a bar at "
         "the mean."),
+    "decay": Recorded(
+        decay_figure, ("decay.csv",), "03_adamw.ipynb",
+        "Validation loss of a small network by learning rate and weight decay, mean of three seeds; left, Adam with "
+        "the decay in its gradient, right, AdamW. A dot marks the best decay for each learning rate."),
+    "amsgrad": Recorded(
+        amsgrad_figure, (), "04_adamw_adv.ipynb",
+        "The counterexample of Reddi et al. Left, x over the steps: Adam leaves the minimum at -1, AMSGrad finds it. "
+        "Right, how far a period takes x from the minimum by how far towards it, against the memory of v: Adam errs "
+        "where it is above 1, up to the dot."),
+    "switches": Recorded(
+        switches_figure, ("switches.csv",), "04_adamw_adv.ipynb",
+        "AdamWAdv's three switches, paired by seed: LeNet-5 on scikit-learn's digits, ten seeds. Left, every "
+        "combination beside AdamW with none; right, each switch on against off, averaged over the states of the "
+        "others. Dots are seeds, bars 95 % intervals of the mean."),
     "spike": Recorded(
         spike_figure, (), "05_adamw_spam.ipynb",
         "One gradient a hundred times too long in a noisy quadratic bowl: the second moment remembers it for hundreds "
