@@ -48,12 +48,15 @@ def measured(effect: Effect | None, evidence: str, floor: float = 0.0) -> Findin
 
 
 def over(cases: Mapping[str, tuple[Effect | None, float]], evidence: str) -> Finding:
-    """The verdict on a claim about all of several cases, with the effect of the one that decides it."""
-    verdicts = {name: verdict(effect, floor) for name, (effect, floor) in cases.items()}
-    found = worst_verdict(verdicts)
+    """The verdict on a claim about all of several cases, with the effect of the one that decides it.
+
+    Cases that are not recorded do not count, and are named in the evidence; if none is, nothing is tested.
+    """
+    verdicts = {name: verdict(effect, floor) for name, (effect, floor) in cases.items() if effect is not None}
+    found = worst_verdict(verdicts) if verdicts else verdict(None)
     deciding = [(effect.mean, name, effect) for name, (effect, _) in cases.items()
-                if effect is not None and verdicts[name] == found]
-    each = ", ".join(f"{name} {said}" for name, said in verdicts.items())
+                if verdicts.get(name) == found]
+    each = ", ".join(f"{name} {verdicts.get(name, 'not recorded')}" for name in cases)
     return Finding(found, f"{evidence}: {each}", min(deciding)[2] if deciding else None)
 
 

@@ -30,6 +30,10 @@ class Records:
         path = self.folder / f"{study}-{self.profile}.csv"
         return pd.read_csv(path, keep_default_na=True) if path.is_file() else None
 
+    def how(self, study: str) -> str:
+        """What to do about a study that is not recorded."""
+        return f"not recorded yet: adamw-lab study {study} --profile {self.profile} --record"
+
     def epochs(self, study: str) -> pd.DataFrame | None:
         """A row an epoch of each run; None if the study is not recorded."""
         path = self.folder / f"{study}-{self.profile}-epochs.csv"

@@ -9,18 +9,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.amsgrad import amsgrad_figure
+from adamw_lab.figures.claims import claims_figure
 from adamw_lab.figures.costs import limit_figure, selection_figure
 from adamw_lab.figures.decay import decay_figure
+from adamw_lab.figures.effects import betas_figure, optimizers_figure
 from adamw_lab.figures.gradients import gradients_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
-from adamw_lab.figures.pruning import pruning_figure
+from adamw_lab.figures.pruning import pruning_figure, scores_figure
 from adamw_lab.figures.responses import adam_figure
 from adamw_lab.figures.runs import study_figure
 from adamw_lab.figures.spikes import spike_figure
 from adamw_lab.figures.step_time import step_time_figure
 from adamw_lab.figures.style import COMMITTED, at_width, save
 from adamw_lab.figures.switches import switches_figure
+from adamw_lab.figures.tuning import sensitivity_figure
 from adamw_lab.suggest import did_you_mean
 
 
@@ -104,6 +107,25 @@ FIGURES: dict[str, Recorded] = {
         memory_figure, ("memory.csv",), "12_speed_and_memory.ipynb",
         "Bytes a parameter that training ResNet-18 keeps, by component, and what a mask update takes for a moment; the "
         "number is what pruning keeps for a weight."),
+    "optimizer-study": Recorded(
+        lambda defaults, tuned: optimizers_figure(["lstm"], [defaults], [tuned]),
+        ("defaults-lstm-cpu.csv", "tuned-lstm-cpu.csv"), "09_optimizer_study.ipynb",
+        "Each optimizer less AdamW on the adding problem (LSTM, test set), paired by seed, 95 % intervals: hollow "
+        "out of the box, filled when tuned with equal effort. The grey band counts as no difference."),
+    "sensitivity": Recorded(
+        lambda tuning: sensitivity_figure(["lstm"], [tuning]), ("tuning-lstm-cpu.csv",), "09_optimizer_study.ipynb",
+        "What each learning rate reaches on the adding problem, the better of the weight decays, one seed."),
+    "pruning-study": Recorded(
+        scores_figure, ("pruning-quick.csv",), "10_pruning_study.ipynb",
+        "ResNet-18 on the digits, three seeds. Left, test accuracy at the achieved sparsity, bands are the range over "
+        "seeds; right, each score less magnitude, paired by seed, with 95 % intervals."),
+    "betas-study": Recorded(
+        betas_figure, ("betas-cpu.csv",), "11_hyperparameters.ipynb",
+        "AdamW on LeNet-5 and the digits, about 160 steps, ten seeds: test loss less that of (0.9, 0.999), with 95 % "
+        "intervals; to the right is better."),
+    "claims": Recorded(
+        claims_figure, ("claims.csv",), "13_claims.ipynb",
+        "Verdicts on the claims of the note and of the README, by what they are about."),
 }
 
 

@@ -43,9 +43,10 @@ def test_a_measured_effect_decides(effect, floor, said):
 
 
 def test_a_claim_about_several_cases_shows_the_one_that_decides():
-    found = over({"a": (GOOD, 0.0), "b": (BAD, 0.0), "c": (NONE, 0.0)}, "here")
+    found = over({"a": (GOOD, 0.0), "b": (BAD, 0.0), "c": (NONE, 0.0), "d": (None, 0.0)}, "here")
     assert found.verdict == "refuted" and found.effect == BAD
-    assert found.evidence == "here: a supported, b refuted, c no difference found"
+    assert found.evidence == "here: a supported, b refuted, c no difference found, d not recorded"
+    assert over({"a": (None, 0.0)}, "here").verdict == "untested at this scale"
 
 
 def record(folder, study, rows):
