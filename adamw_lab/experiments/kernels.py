@@ -196,13 +196,16 @@ def _start(settings: KernelSettings, arguments: list[str], cwd: str | None, env:
 @contextmanager
 def _apart() -> Iterator[None]:
     """Within it the server and its forks start without the runner's own `__main__`, which a fork would run again, and
-    the server without the threads that libraries start when they are imported, of which a fork has none."""
+    the server without the threads that libraries start when they are imported, of which a fork has none. Ctrl-C, which
+    a terminal sends to all, does not reach them either: it is the runner that stops a kernel."""
     main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in _NO_THREADS}
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(_NO_THREADS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         sys.modules["__main__"] = main
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
@@ -228,6 +231,7 @@ def _serve(arguments: list[str], cwd: str, env: dict[str, str], threads: int | N
            ready: connection.Connection) -> None:
     """Be an IPython kernel, in a fork of the server. `lock` stays open as long as this process lives."""
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _die_with_the_runner()
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)

@@ -125,12 +125,10 @@ def _papermill(point: Point, kernels: Kernels, claimed: Claim) -> str:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    cells = sum(cell.cell_type == "code" for cell in nbformat.read(point.notebook, as_version=4).cells) + 1
-    at = {"cell": 0}
+    cells = len(nbformat.read(point.notebook, as_version=4).cells) + 1  # papermill adds the parameters given
 
     def on_cell_start(cell: Any, cell_index: int) -> None:
-        at["cell"] += 1
-        claimed.say(cell=at["cell"], cells=cells)
+        claimed.say(cell=cell_index + 1, cells=cells)
 
     try:
         with kernels.manager() as manager:

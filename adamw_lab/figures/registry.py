@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
 from adamw_lab.figures.pruning import pruning_figure
+from adamw_lab.figures.responses import adam_figure
 from adamw_lab.figures.runs import study_figure
 from adamw_lab.figures.spikes import spike_figure
 from adamw_lab.figures.step_time import step_time_figure
@@ -40,6 +42,16 @@ def _study(name: str) -> tuple[str, str]:
 
 
 FIGURES: dict[str, Recorded] = {
+    "landscapes": Recorded(
+        landscapes_figure, (), "01_what_is_an_optimizer.ipynb",
+        "Five optimizers for 200 steps on six landscapes, each at the learning rate of the lowest mean loss among "
+        "nineteen from 1e-4 to 3.2. A ring is the start, a star a minimum, a marker where a path ends; the darker the "
+        "ground, the higher."),
+    "adam": Recorded(
+        adam_figure, (), "02_adam.ipynb",
+        "Left, Adam's steps without the bias correction under a constant gradient; with it they are 1. Middle, how far "
+        "a weight gets whose gradient is there at a share of the steps. Right, the step against the gradient's size. "
+        "Left and right, dots are measured and lines are formulas."),
     "optimizers-quick": Recorded(
         study_figure, _study("optimizers-quick"), "08_resnet_experiment.ipynb",
         "ResNet-18 on scikit-learn's digits, default learning rates, two seeds each. Left, validation accuracy of "

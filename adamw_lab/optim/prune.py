@@ -9,7 +9,8 @@ from torch import Tensor
 
 from adamw_lab.optim.adv import AdamWAdv
 from adamw_lab.optim.base import LabOptimizer
-from adamw_lab.optim.masks import count_pruned, pools
+from adamw_lab.optim.masks import pools
+from adamw_lab.optim.pieces import pruned_counts
 from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.spam import AdamWSPAM
 from adamw_lab.suggest import did_you_mean
@@ -58,11 +59,12 @@ class AdamWPrune(LabOptimizer):
         update_every: steps between mask updates (default 50).
         schedule: sparsity over time, a key of `SCHEDULES` (default "cubic", arXiv 1710.01878).
         importance: what is kept: a key of `IMPORTANCE` (default "hybrid", |w m| |w| / (sqrt(v) + eps)) or a function
-            (w, m_hat, v_hat) -> score of the same shape, lowest pruned first.
+            (w, m_hat, v_hat) -> score of the same shape, lowest pruned first. The function sees a layer at a time (of
+            a sharded one, this rank's part) in float32 or float64, must not write to it, and is not saved.
         scope: "global" (default): one threshold for all; "layer": the same fraction of every layer; "erk": fractions
             by the Erdős-Rényi kernel (arXiv 1911.11134).
-        pattern: "N:M" leaves at most N non-zero in any M consecutive input channels, so its sparsity is 1 - N/M; None
-            (default): unstructured.
+        pattern: "N:M" leaves at most N non-zero in any M consecutive input channels, so its sparsity is 1 - N/M, or
+            more where more zeros were adopted; None (default): unstructured.
         regrow: fraction of the live weights that each mask update before `end_step` exchanges for pruned ones of
             largest gradient (RigL, arXiv 1911.11134); default 0: none.
         total_steps, min_lr: length of the run, over which the learning rate is annealed to `min_lr` on a cosine
@@ -73,7 +75,7 @@ class AdamWPrune(LabOptimizer):
 
     Raises:
         ValueError: a setting out of range, named with its value; a pattern that does not divide a layer's input
-            dimension; at a mask update, scores or weights that are NaN (nothing is pruned then).
+            dimension; at a mask update, scores or weights that are NaN (nothing is pruned then, in any layer).
         TypeError: an option that the base does not have.
     """
 
@@ -100,9 +102,9 @@ class AdamWPrune(LabOptimizer):
 
     def sparsity(self) -> float:
         """The pruned fraction of all prunable weights (of all ranks); 0 if there are none."""
-        counts = [count_pruned(pool.entries) for pool in pools(self)]
-        total = sum(n for _, n in counts)
-        return sum(pruned for pruned, _ in counts) / total if total else 0.0
+        found = pools(self)
+        total = sum(entry.p.numel() for pool in found for entry in pool.entries)
+        return sum(sum(pruned_counts(pool.entries)) for pool in found) / total if total else 0.0
 
     def masks(self) -> dict[str | int, Tensor]:
         """Bool tensors, True where pruned, of every prunable parameter: by name, or by index where none was given."""
@@ -110,19 +112,14 @@ class AdamWPrune(LabOptimizer):
 
     @torch.no_grad()
     def adopt_zeros(self) -> None:
-        """Make the mask of the weights that are exactly 0 now: to fine-tune a model that is sparse already."""
+        """Make the mask of the weights that are exactly 0 now: to fine-tune a model that is sparse already.
+
+        Every zero of a prunable weight counts, so a layer that was initialized with zeros would never train.
+        """
         for pool in pools(self):
             for entry in pool.entries:
                 for piece in entry.pieces():
                     piece.prune(piece.w == 0)
-
-    def state_dict(self) -> dict[str, Any]:
-        """As every optimizer's; a function given as importance is None in it, and stays the loading optimizer's own."""
-        checkpoint = super().state_dict()
-        for group in checkpoint["param_groups"]:
-            if callable(group["importance"]):  # code is nothing that torch.load(weights_only=True) would read
-                group["importance"] = None
-        return checkpoint
 
     def _check_group(self, group: dict[str, Any]) -> None:
         super()._check_group(group)
@@ -135,19 +132,31 @@ class AdamWPrune(LabOptimizer):
     def _finish_step(self) -> None:
         for name in UPDATE:
             self._last.pop(name, None)
+        updates = []
         for i, pool in enumerate(pools(self)):
             wait = self._calls_to_update.get(i, 0) - 1
             on_host = all(group["group_step"].device.type == "cpu" for group in pool.groups)
             if wait <= 0 or on_host:  # elsewhere reading the step would wait for the device
-                wait, done = pool.update_if_due(self._updated.get(i))
-                for name, number in done.items():
-                    self._last[name] = UPDATE[name](self._last.get(name, 0), number)
+                wait, update = pool.update_if_due(self._updated.get(i))
+                updates += [update] if update else []
                 self._updated[i] = pool.step()
             self._calls_to_update[i] = wait
+        for update in updates:
+            for name, number in update.apply().items():
+                self._last[name] = UPDATE[name](self._last.get(name, 0), number)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As every optimizer's. An importance that is a function is left out: the optimizer that loads has its own."""
+        saved = super().state_dict()
+        for group in saved["param_groups"]:
+            if callable(group["importance"]):
+                group["importance"] = None
+        return saved
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._calls_to_update, self._updated = {}, {}
-        for group in state["param_groups"]:
-            if group.get("importance", "") is None:
-                del group["importance"]
+        own = [group["importance"] for group in self.__dict__.get("param_groups", [])]
         super().__setstate__(state)
+        for group, importance in zip(self.param_groups, own, strict=False):
+            if group["importance"] is None:
+                group["importance"] = importance

@@ -19,9 +19,7 @@ def check_pruning(group: dict[str, Any]) -> None:
     _resolve_target(group)
     _resolve_steps(group)
     check_schedule(begin_step=group["begin_step"], end_step=group["end_step"], target=group["target_sparsity"],
-                   schedule=group["schedule"])
-    if not isinstance(group["update_every"], int) or group["update_every"] < 1:
-        raise ValueError(f"Invalid update_every value: {group['update_every']!r}; allowed: a whole number from 1")
+                   schedule=group["schedule"], update_every=group["update_every"])
     if not 0.0 <= group["regrow"] < 1.0:
         raise ValueError(f"Invalid regrow value: {group['regrow']!r}; allowed: a fraction in [0, 1)")
     if group["pattern"] is not None and group["prunable"]:
@@ -53,14 +51,15 @@ def _resolve_steps(group: dict[str, Any]) -> None:
                 raise ValueError(f"{name} is not given; allowed: a step number, or total_steps, of which it is then "
                                  f"{share:.0%}")
             group[name] = default_step(name, total)
-        if not isinstance(group[name], int) or isinstance(group[name], bool):
-            raise ValueError(f"Invalid {name} value: {group[name]!r}; allowed: a whole number of at least 0")
 
 
 def _check_pattern_fits(group: dict[str, Any]) -> None:
     _, m = parse_pattern(group["pattern"])
     names = group.get("param_names", range(len(group["params"])))
     for name, p in zip(names, group["params"], strict=True):
+        if any(placement.is_shard(1) for placement in getattr(p, "placements", ())):
+            raise ValueError(f"pattern {group['pattern']!r} needs whole input dimensions, and parameter {name!r} is "
+                             f"sharded over it: {p.placements}; allowed: sharding over another dimension")
         if p.ndim >= 2 and p.shape[1] % m:
             raise ValueError(f"pattern {group['pattern']!r} does not divide the {p.shape[1]} input channels of "
                              f"parameter {name!r} of shape {tuple(p.shape)}: put it in a group with prunable=False")

@@ -2,7 +2,8 @@
 
 Each function takes the parameter `p`, its gradient `g` and a dict `state` (empty before the first step), updates the
 state and returns the new parameter; neither `p` nor `g` is changed. Let one flat tensor stand for a whole model: then
-the "global" norm of a rule is that tensor's norm. These forms are for reading and for testing; the optimizers to
+the "global" norm of a rule is that tensor's norm. SGD, AdaGrad, RMSprop, Adam and AdamW without AMSGrad are plain
+arithmetic and take NumPy arrays as well. These forms are for reading and for testing; the optimizers to
 train with are in `adv.py`, `spam.py` and `prune.py`.
 
 Symbols: p parameter, g gradient, m first moment, v second moment (uncentred), t step number from 1, lr learning rate.
@@ -22,7 +23,7 @@ def sgd(p: Tensor, g: Tensor, state: dict, *, lr=1e-1, momentum=0.9, weight_deca
     b <- momentum * b + (g + wd * p) ;  p <- p - lr * b
     """
     g = g + weight_decay * p
-    b = state["momentum_buffer"] = momentum * state.get("momentum_buffer", torch.zeros_like(p)) + g
+    b = state["momentum_buffer"] = momentum * state.get("momentum_buffer", 0.0) + g
     return p - lr * b
 
 
@@ -32,8 +33,8 @@ def adagrad(p: Tensor, g: Tensor, state: dict, *, lr=1e-2, eps=1e-10, weight_dec
     s <- s + g² ;  p <- p - lr * g / (sqrt(s) + eps)
     """
     g = g + weight_decay * p
-    s = state["sum"] = state.get("sum", torch.zeros_like(p)) + g * g
-    return p - lr * g / (s.sqrt() + eps)
+    s = state["sum"] = state.get("sum", 0.0) + g * g
+    return p - lr * g / (s**0.5 + eps)
 
 
 def rmsprop(p: Tensor, g: Tensor, state: dict, *, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0) -> Tensor:
@@ -42,8 +43,8 @@ def rmsprop(p: Tensor, g: Tensor, state: dict, *, lr=1e-2, alpha=0.99, eps=1e-8,
     v <- alpha * v + (1 - alpha) * g² ;  p <- p - lr * g / (sqrt(v) + eps)
     """
     g = g + weight_decay * p
-    v = state["square_avg"] = alpha * state.get("square_avg", torch.zeros_like(p)) + (1 - alpha) * g * g
-    return p - lr * g / (v.sqrt() + eps)
+    v = state["square_avg"] = alpha * state.get("square_avg", 0.0) + (1 - alpha) * g * g
+    return p - lr * g / (v**0.5 + eps)
 
 
 def adam(p: Tensor, g: Tensor, state: dict, *, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0) -> Tensor:
@@ -63,10 +64,10 @@ def adamw(p: Tensor, g: Tensor, state: dict, *, lr=1e-3, betas=(0.9, 0.999), eps
     `amsgrad` (arXiv 1904.09237) divides by the largest v so far, as torch does: vmax <- max(vmax, v), then corrected.
     """
     t = state["step"] = state.get("step", 0) + 1
-    m, v = _moments(p, g, state, betas)
+    m, v = _moments(g, state, betas)
     v_hat = _amsgrad(v, state, amsgrad) / (1 - betas[1] ** t)
     m_hat = m / (1 - betas[0] ** t)
-    return (1 - lr * weight_decay) * p - lr * m_hat / (v_hat.sqrt() + eps)
+    return (1 - lr * weight_decay) * p - lr * m_hat / (v_hat**0.5 + eps)
 
 
 def clip_coefficient(g: Tensor, clip_norm: float | None) -> Tensor | float:
@@ -105,7 +106,7 @@ def adamw_spam(p: Tensor, g: Tensor, state: dict, *, lr=1e-3, betas=(0.9, 0.999)
         v = state["exp_avg_sq"]
         limit = (theta * v / (1 - betas[1] ** (k - 1))).sqrt()
         g = torch.where(v > 0, g.clamp(-limit, limit), g)
-    m, v = _moments(p, g, state, betas)
+    m, v = _moments(g, state, betas)
     v_hat = _amsgrad(v, state, amsgrad) / (1 - betas[1] ** k)
     eta = annealed(lr, t, total_steps, min_lr)
     update = reset_warmup(since_reset, warmup_steps) * (m / (1 - betas[0] ** k)) / (v_hat.sqrt() + eps)
@@ -126,7 +127,7 @@ def spam_published(p: Tensor, g: Tensor, state: dict, *, lr=1e-3, betas=(0.9, 0.
     if t >= grace_steps and position >= grace_steps:
         limit = (theta * state.get("exp_avg_sq", torch.zeros_like(p))).sqrt()
         g = torch.where(g * g > limit * limit, g.sign() * limit, g)
-    m, v = _moments(p, g, state, betas)
+    m, v = _moments(g, state, betas)
     scale = reset_warmup(t - 1 - state.get("reset_step", -math.inf), warmup_steps)
     step_length = lr * math.sqrt(1 - betas[1] ** t) / (1 - betas[0] ** t)
     p = p - scale * step_length * m / (v.sqrt() + eps)
@@ -181,10 +182,10 @@ def annealed(lr: float, t: int, total_steps: int | None, min_lr: float) -> float
     return lr if total_steps is None else cosine_annealing(t, total_steps, lr, min_lr)
 
 
-def _moments(p: Tensor, g: Tensor, state: dict, betas: tuple[float, float]) -> tuple[Tensor, Tensor]:
+def _moments(g: Tensor, state: dict, betas: tuple[float, float]) -> tuple[Tensor, Tensor]:
     b1, b2 = betas
-    m = state["exp_avg"] = b1 * state.get("exp_avg", torch.zeros_like(p)) + (1 - b1) * g
-    v = state["exp_avg_sq"] = b2 * state.get("exp_avg_sq", torch.zeros_like(p)) + (1 - b2) * g * g
+    m = state["exp_avg"] = b1 * state.get("exp_avg", 0.0) + (1 - b1) * g
+    v = state["exp_avg_sq"] = b2 * state.get("exp_avg_sq", 0.0) + (1 - b2) * g * g
     return m, v
 
 

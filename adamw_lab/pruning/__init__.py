@@ -7,6 +7,7 @@ from adamw_lab.pruning.pruners import PRUNERS, MagnitudePruner, MovementPruner, 
 from adamw_lab.pruning.schedules import SCHEDULES, SHARES, check_schedule, default_step, sparsity_at
 from adamw_lab.pruning.scores import IMPORTANCE, resolve_importance
 from adamw_lab.pruning.selection import kth_smallest, lowest_masks, select
+from adamw_lab.pruning.semi_structured import SemiStructured, export_semi_structured
 from adamw_lab.pruning.sparse import finalize, load_sparse, save_sparse, sparsity_report
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "MagnitudePruner",
     "MovementPruner",
     "RandomPruner",
+    "SemiStructured",
     "allocate",
     "check_schedule",
     "default_step",
+    "export_semi_structured",
     "finalize",
     "kth_smallest",
     "load_sparse",

@@ -13,7 +13,8 @@ from adamw_lab.suggest import did_you_mean
 SCOPES = ("global", "layer", "erk")
 
 
-def allocate(shapes: Sequence[Sequence[int]], sparsity: float, scope: str) -> int | list[int]:
+def allocate(shapes: Sequence[Sequence[int]], sparsity: float, scope: str,
+             pruned: Sequence[int] | None = None) -> int | list[int]:
     """How many elements to prune of layers of these shapes.
 
     Args:
@@ -22,6 +23,8 @@ def allocate(shapes: Sequence[Sequence[int]], sparsity: float, scope: str) -> in
         scope: "global": one number for all layers together, round(sparsity · n).
             "layer": a number each, round(sparsity · n) of its own n.
             "erk": a number each, in all round(sparsity · n); see `erk`.
+        pruned: How many of each are pruned and stay so: no number is below that. With "erk" the other layers make up
+            for it, as far as they can. None (default): none are.
 
     Raises:
         ValueError: unknown scope, or sparsity out of range.
@@ -30,10 +33,25 @@ def allocate(shapes: Sequence[Sequence[int]], sparsity: float, scope: str) -> in
     if not 0.0 <= sparsity < 1.0:
         raise ValueError(f"Invalid sparsity: {sparsity!r}; allowed: from 0 to below 1")
     sizes = [prod(shape) for shape in shapes]
+    pruned = [0] * len(sizes) if pruned is None else pruned
     if scope == "layer":
-        return [round(sparsity * size) for size in sizes]
-    pruned = round(sparsity * sum(sizes))
-    return pruned if scope == "global" else erk(shapes, pruned)
+        return [max(round(sparsity * size), least) for size, least in zip(sizes, pruned, strict=True)]
+    wanted = max(round(sparsity * sum(sizes)), sum(pruned))
+    return wanted if scope == "global" else _at_least(erk(shapes, wanted), pruned)
+
+
+def _at_least(counts: list[int], least: Sequence[int]) -> list[int]:
+    """Raise each count to its least, and lower the others by as much, in proportion to what they have to spare."""
+    lacking = sum(max(low - count, 0) for count, low in zip(counts, least, strict=True))
+    spare = [max(count - low, 0) for count, low in zip(counts, least, strict=True)]
+    if not lacking:
+        return counts
+    shares = [Fraction(lacking * s, sum(spare)) for s in spare]
+    given = [int(share) for share in shares]
+    by_remainder = sorted(range(len(spare)), key=lambda i: (given[i] - shares[i], i))
+    for i in by_remainder[: lacking - sum(given)]:
+        given[i] += 1
+    return [max(count, low) - gift for count, low, gift in zip(counts, least, given, strict=True)]
 
 
 def check_scope(scope: str) -> None:

@@ -44,6 +44,8 @@ class Pruner(ABC):
 
     stored: tuple[str, ...] = ("mask",)
     """What is kept of every weight, on its device, in a tensor of its shape."""
+    final = True
+    """Whether what is pruned stays so."""
 
     def __init__(
         self,
@@ -56,10 +58,9 @@ class Pruner(ABC):
         schedule: str = "cubic",
         scope: str = "global",
     ) -> None:
-        check_schedule(begin_step=begin_step, end_step=end_step, target=target_sparsity, schedule=schedule)
+        check_schedule(begin_step=begin_step, end_step=end_step, target=target_sparsity, schedule=schedule,
+                       update_every=update_every)
         check_scope(scope)
-        if update_every < 1:
-            raise ValueError(f"Invalid update_every: {update_every!r}; allowed: a whole number of at least 1")
         self.target_sparsity, self.schedule, self.scope = target_sparsity, schedule, scope
         self.begin_step, self.end_step, self.update_every = begin_step, end_step, update_every
         self.step = 0
@@ -103,11 +104,18 @@ class Pruner(ABC):
         """Go on from a saved state.
 
         Raises:
-            ValueError: it was saved for other parameters.
+            ValueError: it was saved for other parameters, or by another kind of pruner. Nothing is loaded then.
         """
         if saved["state"].keys() != self._state.keys():
             differing = sorted(map(str, saved["state"].keys() ^ self._state.keys()))
             raise ValueError(f"state of other parameters: {', '.join(differing)} are not in both")
+        for name, state in self._state.items():
+            for key, tensor in state.items():
+                other = saved["state"][name].get(key)
+                if other is None or other.shape != tensor.shape:
+                    found = "none" if other is None else f"of shape {tuple(other.shape)}"
+                    raise ValueError(f"state of another pruner or model: the {key} of parameter {name!r} is {found}; "
+                                     f"allowed: {tuple(tensor.shape)}")
         self.step = saved["step"]
         for name, state in self._state.items():
             for key, tensor in state.items():
@@ -146,7 +154,8 @@ class Pruner(ABC):
             schedule=self.schedule,
         )
         names = list(self._weights)
-        counts = allocate([p.shape for p in self._weights.values()], sparsity, self.scope)
+        pruned = [int(state["mask"].count_nonzero()) for state in self._state.values()] if self.final else None
+        counts = allocate([p.shape for p in self._weights.values()], sparsity, self.scope, pruned)
         parts = [names] if self.scope == "global" else [[name] for name in names]
         chosen: dict[str | int, Tensor] = {}
         for part, count in zip(parts, [counts] if self.scope == "global" else counts, strict=True):
@@ -208,16 +217,18 @@ class RandomPruner(Pruner):
 class MovementPruner(Pruner):
     """Movement pruning (Sanh, Wolf, Rush, arXiv 2005.07683): the score is S = −Σ w · ∂L/∂w over all steps so far.
 
-    It is high where weights have moved away from zero. The gradient is straight-through: taken where masked weights
-    are 0, it counts for all of them, each with the value it had when it was masked. So the score of a masked weight
-    goes on, and the weight returns with that value once it ranks high enough. The published code masks the weights'
-    own gradients too; here the optimizer's moments see them, while the masked weights do not move.
+    It is high where weights have moved away from zero (an optimizer that maximizes L turns the sign). The gradient is
+    straight-through: taken where masked weights are 0, it counts for all of them, each with the value it had when it
+    was masked. So the score of a masked weight goes on, and the weight returns with that value once it ranks high
+    enough. The published code masks the weights' own gradients too; here the optimizer's moments see them, while the
+    masked weights do not move.
 
     Keeps 1 byte and two numbers a weight: mask, score, and the values of the masked. The gradients must be
     there when the optimizer steps, so a step with a closure is refused. Arguments are `Pruner`'s.
     """
 
     stored = ("mask", "score", "masked_values")
+    final = False
 
     def __init__(self, optimizer: Optimizer, **options: Any) -> None:
         super().__init__(optimizer, **options)
@@ -234,10 +245,10 @@ class MovementPruner(Pruner):
             raise ValueError("MovementPruner needs true gradients; allowed: GradScaler.unscale_() before the step")
         if _skipped(optimizer):
             return
-        for name, p in self._weights.items():
-            if p.grad is not None:
-                state = self._state[name]
-                state["score"].addcmul_(torch.where(state["mask"], state["masked_values"], p), p.grad, value=-1)
+        for name, p, group in keyed_parameters(optimizer):
+            if name in self._state and p.grad is not None:
+                state, sign = self._state[name], 1 if group.get("maximize") else -1
+                state["score"].addcmul_(torch.where(state["mask"], state["masked_values"], p), p.grad, value=sign)
 
     def _set_mask(self, mask: Tensor, p: Tensor, state: dict[str, Tensor]) -> None:
         p.copy_(torch.where(state["mask"], state["masked_values"], p))

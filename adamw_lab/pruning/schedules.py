@@ -1,6 +1,7 @@
 """How sparsity grows: pure functions of the step."""
 
 from collections.abc import Callable
+from numbers import Integral, Real
 
 from adamw_lab.suggest import did_you_mean
 
@@ -30,21 +31,24 @@ SCHEDULES = {f.__name__: f for f in _ALL}
 """Name -> fraction of the target sparsity at τ, the fraction of the way from begin to end; each goes from 0 to 1."""
 
 
-def check_schedule(*, begin_step: int, end_step: int, target: float, schedule: str) -> None:
+def check_schedule(*, begin_step: int, end_step: int, target: float, schedule: str, update_every: int = 1) -> None:
     """Refuse what no sparsity follows from.
 
     Raises:
-        ValueError: an unknown schedule, a target outside [0, 1), or steps negative or in the wrong order.
+        ValueError: an unknown schedule, a target outside [0, 1), or steps that are no whole numbers, negative or in the
+            wrong order.
     """
     if schedule not in SCHEDULES:
         hint = did_you_mean(str(schedule), SCHEDULES)
         raise ValueError(f"unknown schedule {schedule!r}; allowed: {', '.join(SCHEDULES)}.{hint}")
-    if not 0.0 <= target < 1.0:
+    if not isinstance(target, Real) or not 0.0 <= target < 1.0:
         raise ValueError(f"Invalid target_sparsity: {target!r}; allowed: from 0 to below 1")
-    if not 0 <= begin_step <= end_step:
-        raise ValueError(
-            f"Invalid begin_step, end_step: {begin_step!r}, {end_step!r}; allowed: 0 <= begin <= end"
-        )
+    steps = {"begin_step": (begin_step, 0), "end_step": (end_step, 1), "update_every": (update_every, 1)}
+    for name, (step, least) in steps.items():
+        if not isinstance(step, Integral) or isinstance(step, bool) or step < least:
+            raise ValueError(f"Invalid {name}: {step!r}; allowed: a whole number of at least {least}")
+    if begin_step > end_step:
+        raise ValueError(f"Invalid begin_step, end_step: {begin_step!r}, {end_step!r}; allowed: begin <= end")
 
 
 def sparsity_at(step: int, *, begin_step: int, end_step: int, target: float, schedule: str) -> float:

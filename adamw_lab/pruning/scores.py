@@ -133,13 +133,26 @@ def resolve_importance(importance: str | Callable[[Tensor, Tensor, Tensor], Tens
     """The score of that name; or a function f(w, m, v) of one's own as a score, which then ignores the seed.
 
     Raises:
-        ValueError: no score has that name; lists those there are.
+        ValueError: no score has that name; lists those there are. When it is called, a function of one's own that does
+            not return a tensor of w's shape.
     """
     if callable(importance):
-        ours = importance in IMPORTANCE.values()
-        return importance if ours else lambda w, m, v, *, seed=0: importance(w, m, v)
+        return importance if importance in IMPORTANCE.values() else _checked(importance)
     if importance not in IMPORTANCE:
         hint = did_you_mean(str(importance), IMPORTANCE)
         allowed = f"{', '.join(IMPORTANCE)}, or a function of w, m and v"
         raise ValueError(f"unknown importance {importance!r}; allowed: {allowed}.{hint}")
     return IMPORTANCE[importance]
+
+
+def _checked(importance: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Score:
+    def score(w: Tensor, m: Tensor, v: Tensor, *, seed: int = 0) -> Tensor:
+        found = importance(w, m, v)
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if shape != tuple(w.shape):
+            name = getattr(importance, "__name__", repr(importance))
+            raise ValueError(f"importance {name!r} gave {shape} for weights of shape {tuple(w.shape)}; allowed: a "
+                             "tensor of that shape")
+        return found
+
+    return score

@@ -202,7 +202,7 @@ class _Walk:
 
 def _flat(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """All elements in one dimension, in the order they lie in memory: a view where they lie densely."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
     return tensor.permute(order).reshape(-1).to(dtype)
 

@@ -27,17 +27,16 @@ _INTEGER = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 def save_sparse(model: nn.Module | Mapping[str, Tensor], path: str | os.PathLike) -> None:
     """Write a model's state to a safetensors file, each tensor in the smaller of two ways.
 
-    Either dense, or a mask of one bit an element and the values that are not 0. Not 0 is what has any bit
-    set, so that -0.0 and NaN come back as they were. n elements of b bytes, a fraction s of them 0, take
-    n·((1 − s)·b + 1/8)
-    bytes: 13.1 % of dense for float32 at 90 %. The file appears whole or not at all.
+    Either dense, or a mask of one bit an element and the values that are not 0. Not 0 is what has any bit set, so that
+    -0.0 and NaN come back as they were. n elements of b bytes, a fraction s of them 0, take n·((1 − s)·b + 1/8) bytes:
+    13.1 % of dense for float32 at 90 %. The file appears whole or not at all.
 
     Args:
         model: A module or its state dict; tensors may lie on any device. Tied weights are written once each.
         path: File to write or replace.
 
     Raises:
-        TypeError: an entry is no tensor; says which.
+        TypeError: an entry is no plain tensor; says which.
     """
     from safetensors.torch import save_file
 
@@ -45,8 +44,8 @@ def save_sparse(model: nn.Module | Mapping[str, Tensor], path: str | os.PathLike
     tensors: dict[str, Tensor] = {}
     shapes: dict[str, list[int]] = {}
     for name, tensor in state.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"entry {name!r} is a {type(tensor).__name__}; allowed: tensors")
+        if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided:
+            raise TypeError(f"entry {name!r} is a {_kind(tensor)}; allowed: plain strided tensors")
         flat = tensor.detach().cpu().reshape(-1)
         packed = _pack(flat)
         if packed is None:
@@ -69,24 +68,43 @@ def load_sparse(path: str | os.PathLike) -> OrderedDict[str, Tensor]:
     """The state dict that `save_sparse` wrote: names, order, shapes, dtypes and bits; contiguous, on the CPU.
 
     Raises:
-        ValueError: the file is not one of `save_sparse`.
+        ValueError: the file is not one of `save_sparse`, or it is damaged.
+        FileNotFoundError: there is none.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata() or {}
-        if header.get("format") != _FORMAT:
-            raise ValueError(f"{path}: format is {header.get('format')!r}; allowed: {_FORMAT!r}")
-        shapes = json.loads(header["shapes"])
-        state: OrderedDict[str, Tensor] = OrderedDict()
-        for name in json.loads(header["order"]):
-            if name in shapes:
-                mask, values = (file.get_tensor(f"{part}/{name}") for part in ("mask", "values"))
-                state[name] = _unpack(mask, values, shapes[name])
-            else:
-                state[name] = file.get_tensor(f"dense/{name}")
-    state._metadata = json.loads(header["versions"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != _FORMAT:
+                raise ValueError(f"{path}: format is {header.get('format')!r}; allowed: {_FORMAT!r}")
+            shapes = json.loads(header["shapes"])
+            state = OrderedDict((name, _read(file, name, shapes)) for name in json.loads(header["order"]))
+            state._metadata = json.loads(header["versions"])
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from error
+    except _Damaged as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
     return state
+
+
+class _Damaged(Exception):
+    """What a file says of a tensor does not fit together."""
+
+
+def _read(file: Any, name: str, shapes: dict[str, list[int]]) -> Tensor:
+    if name not in shapes:
+        return file.get_tensor(f"dense/{name}")
+    mask, values = (file.get_tensor(f"{part}/{name}") for part in ("mask", "values"))
+    count = prod(shapes[name])
+    kept = np.unpackbits(mask.numpy(), count=count) if mask.numel() == -(-count // 8) else np.zeros(0)
+    if len(kept) != count or kept.sum() != values.numel():
+        raise _Damaged(f"mask and values of {name!r} do not fit its shape {shapes[name]}")
+    return _unpack(torch.from_numpy(kept.view(bool)), values, shapes[name])
+
+
+def _kind(entry: Any) -> str:
+    return type(entry).__name__ + (f" ({entry.layout})" if isinstance(entry, Tensor) else "")
 
 
 def _pack(flat: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -100,8 +118,7 @@ def _pack(flat: Tensor) -> tuple[Tensor, Tensor] | None:
     return (mask, values) if mask.nbytes + values.nbytes < flat.nbytes else None
 
 
-def _unpack(mask: Tensor, values: Tensor, shape: list[int]) -> Tensor:
-    kept = torch.from_numpy(np.unpackbits(mask.numpy(), count=prod(shape)).view(bool))
+def _unpack(kept: Tensor, values: Tensor, shape: list[int]) -> Tensor:
     integer = _INTEGER[values.element_size()]
     flat = torch.zeros(len(kept), dtype=integer)
     flat[kept] = values.view(integer)
@@ -112,17 +129,19 @@ def finalize(model: nn.Module, optimizer: Any) -> nn.Module:
     """A plain copy of the model, whose pruned weights are exactly +0: no gradients, no masks, no wrapper.
 
     Args:
-        model: The trained model, perhaps within torch.compile or DistributedDataParallel; left as it is.
+        model: The trained model, perhaps within torch.compile or DistributedDataParallel or both; left as it is.
         optimizer: AdamWPrune, or one of the pruners: what has `masks()`.
 
     Raises:
         TypeError: it has no `masks()`.
-        ValueError: it prunes a parameter that is not the model's.
+        ValueError: it prunes a parameter that is not the model's; or the model is sharded.
     """
     if not callable(getattr(optimizer, "masks", None)):
         raise TypeError(f"{type(optimizer).__name__} has no masks(); allowed: AdamWPrune, or a pruner")
-    model = getattr(model, "_orig_mod", model)
-    model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+    model = _unwrapped(model)
+    if any(hasattr(p, "placements") for p in model.parameters()):
+        raise ValueError("the model is sharded; allowed: one that this process holds whole, with the gathered weights "
+                         "(get_model_state_dict with full_state_dict=True), in which the pruned ones are 0")
     pruned = {key: p for key, p, _ in keyed_parameters(getattr(optimizer, "optimizer", optimizer))}
     names = {id(p): name for name, p in model.named_parameters()}
     plain = deepcopy(model)
@@ -133,6 +152,16 @@ def finalize(model: nn.Module, optimizer: Any) -> nn.Module:
                 raise ValueError(f"the optimizer prunes parameter {key!r}, which is not the model's")
             plain.get_parameter(names[id(pruned[key])]).masked_fill_(mask, 0.0)
     return plain
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):  # torch.compile's
+            model = model._orig_mod
+        else:
+            return model
 
 
 def sparsity_report(model: nn.Module) -> "pd.DataFrame":

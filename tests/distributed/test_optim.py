@@ -4,7 +4,6 @@ import math
 import os
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from tests.distributed import worker
 
 NAMES = list(worker.OPTIMIZERS)
-DETERMINED = [name for name in NAMES if name != "prune_random"]
-"""Those whose masks do not depend on how the weights are cut into shards."""
 PRUNING = [name for name in NAMES if name.startswith("prune")]
+# Of sharded weights each rank draws the random scores of its own part.
+AS_ONE = [(way, name) for way in ("ddp", "fsdp") for name in NAMES if (way, name) != ("fsdp", "prune_random")]
 CHECKPOINTED = ["adv", "spam", "prune"]
 PARTS = ["params", "state", "steps", "pruned", "norms", "counts"]
 PRUNABLE = [7 * 13, 13 * 5, 5]
@@ -72,7 +71,7 @@ def test_ranks_agree_to_the_bit(ranks, way, name):
     assert_close(*({**rank[way][name], **shares} for rank in ranks))
 
 
-@pytest.mark.parametrize(("way", "name"), [("ddp", "prune_random"), *product(["ddp", "fsdp"], DETERMINED)])
+@pytest.mark.parametrize(("way", "name"), AS_ONE)
 def test_two_processes_equal_one(ranks, way, name):
     """Weights, state, masks, counters and the telemetry (so the norm is of the whole model) are one process's."""
     found, expected = ranks[0][way][name], worker.describe(*alone(name))

@@ -72,3 +72,20 @@ def test_nm_refuses():
         nm_mask(torch.zeros(4), 2, 4)
     with pytest.raises(ValueError, match="NaN cannot be ranked: 1 in tensor fc"):
         nm_mask(torch.tensor([[1.0, torch.nan]]), 1, 2, name="fc")
+
+
+@given(SHAPES, SPARSITY, st.data())
+def test_what_is_pruned_stays_so_and_the_total_is_exact_if_it_can(shapes, sparsity, data):
+    sizes = list(map(prod, shapes))
+    pruned = [data.draw(st.integers(0, size)) for size in sizes]
+    counts = allocate(shapes, sparsity, "erk", pruned)
+    assert sum(counts) == max(round(sparsity * sum(sizes)), sum(pruned)) == allocate(shapes, sparsity, "global", pruned)
+    assert all(low <= count <= size for low, count, size in zip(pruned, counts, sizes, strict=True))
+    assert allocate(shapes, sparsity, "layer", pruned) == [
+        max(low, round(sparsity * size)) for low, size in zip(pruned, sizes, strict=True)]
+
+
+def test_a_raised_layer_takes_from_the_others_in_proportion():
+    shapes = [(10, 10)] * 3
+    assert allocate(shapes, 0.3, "erk") == [30, 30, 30]
+    assert allocate(shapes, 0.3, "erk", [50, 0, 20]) == [50, 30 - 15, 30 - 5]

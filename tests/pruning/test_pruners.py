@@ -186,6 +186,66 @@ def test_state_of_other_parameters_is_refused():
         pruner.load_state_dict(other)
 
 
+@pytest.mark.parametrize(("values", "pruner_class", "message"), [
+    ((1.0,), MagnitudePruner, r"the mask of parameter 0 is of shape \(1, 1\); allowed: \(1, 2\)"),
+    ((1.0, 2.0), MovementPruner, "the score of parameter 0 is none"),
+])
+def test_state_of_another_pruner_is_refused_and_nothing_loaded(values, pruner_class, message):
+    saved = MagnitudePruner(torch.optim.SGD([weight(*values)], lr=1.0), **AT_ONCE)
+    saved.step = 7
+    pruner = pruner_class(torch.optim.SGD([weight(3.0, 4.0)], lr=1.0), **AT_ONCE)
+    with pytest.raises(ValueError, match=message):
+        pruner.load_state_dict(saved.state_dict())
+    assert pruner.step == 0
+
+
+def test_movement_counts_the_other_way_round_where_the_optimizer_maximizes():
+    found = []
+    for maximize in (False, True):
+        w = weight(1.0, 2.0, -3.0, 4.0)
+        optimizer = torch.optim.SGD([w], lr=0.1, maximize=maximize)
+        pruner = MovementPruner(optimizer, **AT_ONCE)
+        w.grad = torch.tensor([[-0.5, 0.5, 0.5, 0.5]]) * (-1 if maximize else 1)
+        optimizer.step()
+        found.append((pruner.masks()[0], w.detach()))
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(found[0][1], found[1][1])
+
+
+OTHERS = {name: getattr(torch.optim, name) for name in (
+    "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD", "Adafactor",
+    "Muon")}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_optimizer_of_torch_can_be_pruned(name):
+    model = nn.Sequential(nn.Linear(6, 20, bias=False), nn.ReLU(), nn.Linear(20, 5, bias=False))
+    optimizer = OTHERS[name](model.parameters(), lr=0.01)
+    for pruner_class in ALL:
+        pruner = pruner_class(optimizer, begin_step=1, end_step=4, update_every=2)
+        train(model, optimizer, 6)
+        assert pruner.sparsity() == round(0.7 * 220) / 220
+        assert all((p[mask] == 0).all() for p, mask in zip(model.parameters(), pruner.masks().values(), strict=True))
+        pruner.remove()
+
+
+def test_with_a_closure():
+    model = small_model()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=2)
+    pruner = MagnitudePruner(optimizer, begin_step=1, end_step=3, update_every=1)
+    x = torch.randn(8, 6)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        return loss
+
+    for _ in range(4):
+        optimizer.step(closure)
+    assert pruner.sparsity() == round(0.7 * 220) / 220
+    assert all((model.get_parameter(f"{layer}.weight") == 0).sum() >= 0.4 * n for layer, n in ((0, 120), (2, 100)))
+
+
 def test_removed_pruners_let_go():
     w = weight(1.0, 2.0)
     optimizer = torch.optim.SGD([w], lr=1.0)
@@ -222,6 +282,10 @@ def test_a_diverged_layer_is_reported_and_no_layer_pruned(pruner_class):
         ({"target_sparsity": 1.5}, "Invalid target_sparsity: 1.5"),
         ({"begin_step": 2}, "Invalid begin_step, end_step: 2, 1"),
         ({"update_every": 0}, "Invalid update_every: 0"),
+        ({"update_every": 1.5}, "Invalid update_every: 1.5; allowed: a whole number of at least 1"),
+        ({"begin_step": 0.5}, "Invalid begin_step: 0.5"),
+        ({"begin_step": 0, "end_step": 0}, "Invalid end_step: 0; allowed: a whole number of at least 1"),
+        ({"target_sparsity": "0.5"}, "Invalid target_sparsity: '0.5'"),
         ({"scope": "globl"}, "unknown scope 'globl'; .*Did you mean 'global'"),
         ({"schedule": "kubic"}, "unknown schedule 'kubic'"),
     ],

@@ -74,3 +74,10 @@ def test_a_function_of_ones_own():
 def test_unknown_score():
     with pytest.raises(ValueError, match="unknown importance 'fischer'; allowed: hybrid, .*Did you mean 'fisher'"):
         resolve_importance("fischer")
+
+
+@pytest.mark.parametrize(("wrong", "message"), [(lambda w, m, v: w.sum(), r"gave \(\) for weights of shape \(5, 7\)"),
+                                                (lambda w, m, v: 1.0, "gave float for weights")])
+def test_a_function_must_give_a_score_for_every_weight(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_importance(wrong)(*moments(torch.float32))

@@ -174,3 +174,10 @@ def select_sharded(rank, ranks, path):
 
 def test_sharded_over_two_processes_as_in_one(tmp_path):
     mp.start_processes(select_sharded, (2, tmp_path / "store"), nprocs=2, start_method="spawn")
+
+
+def test_a_negated_view_is_read_as_what_it_stands_for():
+    part = torch.randn(50, dtype=torch.complex64).conj().imag
+    assert part.is_neg()
+    assert kth_smallest([part], 10) == part.resolve_neg().kthvalue(10).values
+    assert torch.equal(next(lowest_masks([part], 10)), part <= part.resolve_neg().kthvalue(10).values)

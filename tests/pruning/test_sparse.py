@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torchvision.models import resnet50
 
 from adamw_lab.pruning import MagnitudePruner, MovementPruner, finalize, load_sparse, save_sparse, sparsity_report
 
@@ -82,12 +83,18 @@ def test_a_module_comes_back_with_its_order_and_versions(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
 
 
-def test_ninety_percent_sparse_takes_at_most_14_percent(tmp_path):
-    net = model(256)
+def test_a_resnet50_at_90_percent_takes_at_most_14_percent(tmp_path):
+    net = resnet50(num_classes=10)
     prune(net, 0.9)
     save_sparse(net, tmp_path / "net")
     dense = sum(t.nbytes for t in net.state_dict().values())
     assert (tmp_path / "net").stat().st_size <= 0.14 * dense
+    loaded = load_sparse(tmp_path / "net")
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in net.state_dict().items())
+
+
+def test_a_dense_model_takes_no_more_than_dense(tmp_path):
+    dense = sum(t.nbytes for t in model(256).state_dict().values())
     save_sparse(model(256), tmp_path / "dense")
     assert (tmp_path / "dense").stat().st_size <= dense + 2000
 
@@ -119,8 +126,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_refuses(tmp_path):
     from safetensors.torch import save_file
 
-    with pytest.raises(TypeError, match="entry 'extra' is a dict; allowed: tensors"):
+    with pytest.raises(TypeError, match="entry 'extra' is a dict; allowed: plain strided tensors"):
         save_sparse({"extra": {}}, tmp_path / "state")
+    with pytest.raises(TypeError, match=r"entry 'w' is a Tensor \(torch.sparse_coo\)"):
+        save_sparse({"w": torch.eye(3).to_sparse()}, tmp_path / "state")
     save_file({"a": torch.ones(2)}, tmp_path / "other")
     with pytest.raises(ValueError, match="other: format is None; allowed: 'adamw-lab sparse 1'"):
         load_sparse(tmp_path / "other")
@@ -169,3 +178,54 @@ def test_report():
     assert report.loc["0.weight"].tolist() == [(8, 3, 3, 3), 216, 108, 0.5]
     assert report.loc["3.weight"].tolist() == [(100, 72), 7200, 72, 0.01]
     assert sparsity_report(nn.ReLU()).empty
+
+
+def damaged(kind, path):
+    """A file of `save_sparse` with something wrong about it."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    save_sparse({"w": torch.eye(40)}, path)
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:-30])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "no safetensors":
+        torch.save({"w": torch.eye(40)}, path)
+    else:
+        with safe_open(path, "pt") as file:
+            header, parts = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        parts |= {"no values": {"values/w": torch.ones(39)}, "short mask": {"mask/w": parts["mask/w"][:-1]},
+                  "flipped bit": {"mask/w": parts["mask/w"] ^ 1}}.get(kind, {})
+        if kind == "no entry":
+            del parts["mask/w"]
+        save_file(parts, path, header)
+
+
+@pytest.mark.parametrize("kind", [
+    "cut", "empty", "no safetensors", "no values", "short mask", "flipped bit", "no entry"])
+def test_damage_is_told_with_the_path(tmp_path, kind):
+    damaged(kind, tmp_path / "net")
+    with pytest.raises(ValueError, match="net is damaged"):
+        load_sparse(tmp_path / "net")
+
+
+def test_an_empty_model_and_a_missing_file(tmp_path):
+    save_sparse(nn.ReLU(), tmp_path / "net")
+    assert load_sparse(tmp_path / "net") == OrderedDict()
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_sparse(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("order", ["compiled in DDP", "DDP compiled"])
+def test_finalize_takes_every_wrapper_off(order, tmp_path):
+    net = model(8)
+    pruner = prune(net, 0.5)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        ddp = nn.parallel.DistributedDataParallel
+        wrapped = ddp(torch.compile(net)) if order == "compiled in DDP" else torch.compile(ddp(net))
+        plain = finalize(wrapped, pruner)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert type(plain) is nn.Sequential and list(plain.state_dict()) == list(net.state_dict())

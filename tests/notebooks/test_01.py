@@ -1,0 +1,30 @@
+"""Notebook 01 at few steps: its findings are those that the rules imply."""
+
+from pathlib import Path
+
+import papermill
+import pytest
+
+PATH = Path(__file__).resolve().parents[2] / "notebooks" / "01_what_is_an_optimizer.ipynb"
+
+
+def test_01_finds_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(PATH.parent)
+    book = papermill.execute_notebook(PATH.name, str(tmp_path / "out.ipynb"), progress_bar=False,
+                                      parameters={"steps": 40, "landscape": "saddle", "lr": 0.05, "seed": 1})
+    said = "".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", []))
+    assert "by hand, by adamw_lab.optim.textbook, by torch, and Adam by the lab's kernel: the same" in said
+    assert "SGD must stay below 0.02 and needs 230 steps to 1 % of the way" in said
+    assert "Its first step is 20 times as long across the ditch as along it, Adam's 1." in said
+    assert "costs SGD 1.00 times the mean loss" in said
+    assert "AdaGrad's step is 3.2% of the learning rate, RMSprop's 100%." in said
+    assert "RMSprop is itself again in 892 steps, Adam in 6737, AdaGrad in none" in said
+    shown = [output.get("data", {}) for cell in book.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in data for data in shown) == 6
+
+
+def test_01_refuses_a_landscape_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(PATH.parent)
+    with pytest.raises(papermill.PapermillExecutionError, match="unknown landscape 'hill'; allowed: quadratic"):
+        papermill.execute_notebook(PATH.name, str(tmp_path / "out.ipynb"), progress_bar=False,
+                                   parameters={"steps": 20, "landscape": "hill"})
