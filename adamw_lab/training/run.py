@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adamw_lab.data import load_data, make_batches
 from adamw_lab.models import build_model, models_for, parameter_count
 from adamw_lab.optim import AdamWPrune
-from adamw_lab.optim.base import local
+from adamw_lab.optim.work import local
 from adamw_lab.training.assembly import check_batch_norm, make_optimizer, make_pruner
 from adamw_lab.training.config import TrainConfig
 from adamw_lab.training.distributed import gathered, load_model, load_optimizer, share, synchronized, total

@@ -11,6 +11,7 @@ from adamw_lab.training import TrainConfig, fit, hardware
 
 @pytest.mark.parametrize(("fields", "message"), [
     ({"epoch": 2}, r"unknown field 'epoch'; allowed: model, dataset, .* Did you mean 'epochs'\?"),
+    ({"run_dir": "x"}, r"run_dir is no field of a config: give it to fit\(config, run_dir=...\), or as --run-dir"),
     ({"model": "resnt18"}, r"unknown model 'resnt18'; allowed: .* Did you mean 'resnet18'\?"),
     ({"dataset": "digit"}, r"unknown dataset 'digit'; allowed: .* Did you mean 'digits'\?"),
     ({"optimizer": "adamspam"}, r"unknown optimizer 'adamspam'; allowed: .* Did you mean 'adamwspam'\?"),
