@@ -100,7 +100,8 @@ class TrainConfig(BaseModel):
     def _refuse_unknown_fields(cls, values: Any) -> Any:
         for name in values if isinstance(values, dict) else ():
             if name == "run_dir":
-                raise ValueError("run_dir is no field of a config: give it to fit(config, run_dir=...), or as --run-dir")
+                raise ValueError("run_dir is no field of a config: give it to fit(config, run_dir=...), "
+                                 "or as --run-dir")
             if name not in cls.model_fields:
                 raise ValueError(f"unknown field {name!r}; allowed: {', '.join(cls.model_fields)}."
                                  f"{did_you_mean(str(name), cls.model_fields)}")

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from adamw_lab.optim.base import local
+from adamw_lab.optim.work import local
 
 STEPS = ("step", "epoch", "loss", "lr", "grad_norm", "clip_coefficient", "elements_clipped", "clip_fraction", "spikes",
          "resets", "target_sparsity", "mask_changes", "revived", "sparsity", "update_to_weight", "injected")
