@@ -9,7 +9,8 @@ KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name"
 
 def book(path, code):
     cells = [nbformat.v4.new_markdown_cell("# A title & more\n\n![a picture](../figures/a.png) [next](01_b.ipynb)"),
-             nbformat.v4.new_code_cell("x: int = 20", metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(code)]
+             nbformat.v4.new_code_cell("x: int = 20", metadata={"tags": ["parameters"]}),
+             nbformat.v4.new_code_cell(code)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), path)
 
 
