@@ -86,6 +86,7 @@ def study(
     jobs: Annotated[int | None, typer.Option(min=1, help="Points at once.", show_default="by cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the runs go.", show_default="under runs/")] = None,
     record: Annotated[bool, typer.Option("--record", help="Also keep the numbers in figures/data.")] = False,
+    collect: Annotated[bool, typer.Option("--collect", help="Run nothing; show what is done so far.")] = False,
     list_studies: Annotated[bool, typer.Option("--list", help="List the studies and run nothing.")] = False,
 ) -> None:
     """Run those points of a study that are not done yet, then print its table and draw its figure."""
@@ -93,12 +94,11 @@ def study(
 
     if list_studies:
         for known, one in STUDIES.items():
-            sizes = ", ".join(f"{size} ({len(one.points(size))} runs)" for size in one.profiles)
-            typer.echo(f"{known}: {one.question}\n    profiles: {sizes}")
+            typer.echo(f"{known}: {one.question}\n    profiles: {', '.join(map(one.arithmetic, one.profiles))}")
         return
     if name is None:
         raise ValueError(f"which study? allowed: {', '.join(STUDIES)}")
-    raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record))
+    raise typer.Exit(run_study(name, profile=profile, jobs=jobs, out=out, record=record, collect=collect))
 
 
 @app.command()

@@ -1,16 +1,18 @@
-"""Points and their execution: a point is one papermill execution of a notebook, in a process of its own."""
+"""Points and their execution: a papermill execution of a notebook, or a call of `fit`, in a process of its own."""
 
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
 
+from adamw_lab.experiments import direct
 from adamw_lab.experiments.store import is_done, mark_done
 
 # Libraries that size their thread pools when they are imported, before the notebook could say anything.
@@ -19,10 +21,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Point:
-    """One execution: a notebook, its complete parameters, and the directory that its results go to."""
+    """One execution: a notebook, or None for `fit` alone, its parameters, and the directory for its results."""
 
     label: str
-    notebook: Path
+    notebook: Path | None
     parameters: dict[str, Any]
     run_dir: Path
 
@@ -33,8 +35,8 @@ class Point:
 
     @property
     def executed(self) -> Path:
-        """Where the executed notebook is kept."""
-        return self.run_dir / "notebook.ipynb"
+        """Where the executed notebook is kept; without one, what was said."""
+        return self.run_dir / ("log.txt" if self.notebook is None else "notebook.ipynb")
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,33 @@ Report = Callable[[Outcome], None]
 
 
 def execute_point(point: Point) -> Outcome:
-    """Execute one point here and now. Its directory is declared finished only if every cell ran."""
+    """Execute one point here and now. Its directory is declared finished only if all of it ran."""
+    start = time.monotonic()
+    point.run_dir.mkdir(parents=True, exist_ok=True)
+    reason = _train(point) if point.notebook is None else _execute_notebook(point)
+    seconds = time.monotonic() - start
+    if reason:
+        return Outcome(point, "failed", seconds, reason)
+    mark_done(point.run_dir, label=point.label, seconds=round(seconds, 3))
+    return Outcome(point, "done", seconds)
+
+
+def _train(point: Point) -> str:
+    """Why training failed, "" if it did not."""
+    try:
+        direct.train(point.parameters, point.run_dir)
+    except Exception as error:
+        traceback.print_exc()
+        return _last_line(error)
+    return ""
+
+
+def _execute_notebook(point: Point) -> str:
+    """Why the notebook failed, "" if it did not."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    start = time.monotonic()
-    point.run_dir.mkdir(parents=True, exist_ok=True)
     if threads := point.parameters.get("threads"):
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel prints that its modules are frozen
@@ -73,14 +95,14 @@ def execute_point(point: Point) -> Outcome:
                 config=Config(ipc),
             )
         except PapermillExecutionError as error:
-            reason = f"{error.ename}: {error.evalue}".strip().splitlines()[-1]
-            return Outcome(point, "failed", time.monotonic() - start, reason)
+            return f"{error.ename}: {error.evalue}".strip().splitlines()[-1]
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
-            return Outcome(point, "failed", time.monotonic() - start, reason)
-    seconds = time.monotonic() - start
-    mark_done(point.run_dir, label=point.label, seconds=round(seconds, 3))
-    return Outcome(point, "done", seconds)
+            return _last_line(error)
+    return ""
+
+
+def _last_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[-1]
 
 
 def run_points(points: Sequence[Point], *, jobs: int, report: Report = lambda outcome: None,
@@ -116,7 +138,7 @@ def run_points(points: Sequence[Point], *, jobs: int, report: Report = lambda ou
 def _start(point: Point) -> tuple[Connection, multiprocessing.Process]:
     context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
     if sys.platform != "win32":
-        context.set_forkserver_preload(["papermill"])
+        context.set_forkserver_preload(direct.PRELOADED if point.notebook is None else ["papermill"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(point, sender))
     process.start()

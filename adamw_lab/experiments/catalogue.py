@@ -1,41 +1,9 @@
-"""The named studies. A study is data: a notebook, what is compared, and the settings of each profile."""
+"""The named studies. A study is data: what is asked, what is compared, and the settings of each profile."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
+from adamw_lab.experiments.catalogue_optimizers import OPTIMIZER_STUDIES
+from adamw_lab.experiments.catalogue_parts import PART_STUDIES
+from adamw_lab.experiments.design import Profile, Study
 from adamw_lab.suggest import did_you_mean
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The size of a study: settings common to all points, and the seeds, the same for all that is compared."""
-
-    base: Mapping[str, Any]
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Study:
-    """One notebook over arms × seeds. An arm is what sets its points apart from those of the other arms."""
-
-    question: str
-    notebook: str
-    arms: Mapping[str, Mapping[str, Any]]
-    profiles: Mapping[str, Profile]
-    note: str = ""
-    figure: str = "study_figure"
-    """Its drawing function in `adamw_lab.figures`: (runs, history) -> Figure."""
-
-    def points(self, profile: str) -> dict[str, dict[str, Any]]:
-        """Label -> parameters, in the order in which they run: a seed for all arms before the next seed."""
-        chosen = self.profiles[profile]
-        return {
-            f"{arm}_seed{seed}": {**chosen.base, **settings, "seed": seed}
-            for seed in chosen.seeds
-            for arm, settings in self.arms.items()
-        }
-
 
 OPTIMIZERS = Study(
     question="How do the optimizers of the family train ResNet-18, each as it comes out of the box?",
@@ -75,7 +43,8 @@ PRUNING = Study(
     figure="pruning_figure",
 )
 
-STUDIES: dict[str, Study] = {"optimizers": OPTIMIZERS, "pruning": PRUNING}
+STUDIES: dict[str, Study] = {"optimizers": OPTIMIZERS, "pruning": PRUNING, **OPTIMIZER_STUDIES, **PART_STUDIES}
+"""The register: declared, with its arithmetic, before it ran. The first two show that everything works."""
 
 
 def find_study(name: str, profile: str) -> Study:

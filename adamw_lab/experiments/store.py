@@ -74,13 +74,14 @@ def _tidy(source: str) -> str:
         return source
 
 
-def run_name(label: str, notebook: str | Path, parameters: dict[str, Any], digest: str | None = None) -> str:
+def run_name(label: str, notebook: str | Path | None, parameters: dict[str, Any], digest: str | None = None) -> str:
     """`label-` and 12 hex digits of what determines the result: notebook code, parameters, computing source.
 
-    `parameters` are complete and resolved (device, precision and threads as they will be, not "auto").
+    `parameters` are complete and resolved (device, precision and threads as they will be, not "auto"). A notebook of
+    None has no code: the source alone decides.
     """
     content = {
-        "code": notebook_code(notebook),
+        "code": [] if notebook is None else notebook_code(notebook),
         "parameters": {name: value for name, value in parameters.items() if name not in NOT_HASHED},
         "source": source_digest() if digest is None else digest,
     }

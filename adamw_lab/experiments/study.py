@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from adamw_lab.experiments.batch import Point, run_points
-from adamw_lab.experiments.catalogue import Study, find_study
+from adamw_lab.experiments.batch import Outcome, Point, run_points
+from adamw_lab.experiments.catalogue import find_study
+from adamw_lab.experiments.design import Arms, Study
 from adamw_lab.experiments.parameters import check_parameters
 from adamw_lab.experiments.progress import Progress
 from adamw_lab.experiments.store import load_history, load_runs, run_name
@@ -15,7 +17,8 @@ from adamw_lab.provenance import CHECKOUT, cores
 RECORDS = CHECKOUT / "figures" / "data"
 RECORDED = ["arm", "optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
             "test_loss", "train_loss", "sparsity", "seconds", "steps", "epochs", "lr", "weight_decay",
-            "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads"]
+            "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads",
+            "model_options", "data_options", "pruner", "spikes", "never_fired", "spike_rate", "highest_norm"]
 RECORDED_PROVENANCE = ["hardware", "python", "torch", "adamw_lab", "commit"]
 
 
@@ -24,16 +27,24 @@ def study_folder(name: str, profile: str, out: str | Path | None = None) -> Path
     return Path("runs") / f"{name}-{profile}" if out is None else Path(out)
 
 
-def plan_study(study: Study, profile: str, folder: Path) -> list[Point]:
-    """The points of a study, all checked; ValueError for a setting that the notebook or training refuses."""
+def plan_study(study: Study, profile: str, folder: Path, more: Arms | None = None) -> list[Point]:
+    """The points of a study, all checked; ValueError for a setting that the notebook or training refuses.
+
+    `more`: arms beyond its own.
+    """
     from adamw_lab.training import TrainConfig
 
+    if study.notebook is None:
+        made = {label: TrainConfig(**given).resolved().identity()
+                for label, given in study.points(profile, more).items()}
+        return [Point(label, None, parameters, folder / run_name(label, None, parameters))
+                for label, parameters in made.items()]
     notebook = CHECKOUT / "notebooks" / study.notebook
     if not notebook.is_file():
         raise ValueError(f"no notebook at {notebook}: studies run from a checkout of the project, "
                          "installed by `pip install -e .`")
     points = []
-    for label, given in study.points(profile).items():
+    for label, given in study.points(profile, more).items():
         parameters = check_parameters(notebook, given)
         more = parameters["training_options"]
         settings = {name: value for name, value in parameters.items() if name in TrainConfig.model_fields}
@@ -44,34 +55,30 @@ def plan_study(study: Study, profile: str, folder: Path) -> list[Point]:
 
 
 def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out: str | Path | None = None,
-              record: bool = False) -> int:
+              record: bool = False, collect: bool = False) -> int:
     """Run what is not done yet of a study, print its table and draw its figure; 0, or 1 if a point failed.
 
     Args:
         jobs: points at a time; None (default): one a core on a CPU, one on an accelerator.
         out: where the runs go; None (default): `runs/<study>-<profile>`.
         record: also write the numbers to `figures/data/` of the checkout, from which figures are redrawn.
+        collect: run nothing: show, and record, what is done so far.
 
     Raises:
-        ValueError: an unknown study or profile, or settings that the notebook refuses; nothing has started.
+        ValueError: an unknown study or profile, settings that are refused, or nothing to collect; nothing has started.
     """
     study = find_study(name, profile)
     folder = study_folder(name, profile, out)
-    points = plan_study(study, profile, folder)
-    jobs = default_jobs(points) if jobs is None else jobs
-    print(f"{study.question}\n{len(points)} runs of {study.notebook}, {jobs} at a time, in {folder}/",
-          flush=True)
-    try:
-        with Progress(len(points), jobs) as progress:
-            outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
-    except KeyboardInterrupt:
-        print("stopped; the same command takes up what is not done")
-        raise
+    points = all_points(study, profile, folder)
+    print(study.question, flush=True)
+    outcomes = [] if collect else _run(study, profile, folder, points, jobs)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if len(failed) < len(outcomes):
-        runs, history = results(points, folder)
+    runs, history = results(all_points(study, profile, folder), folder)
+    if collect and runs.empty:
+        raise ValueError(f"no run of study {name!r}, profile {profile!r}, is done in {folder}/: nothing to collect")
+    if len(runs):
         print(f"\n{table(runs)}\n{study.note}\n")
-        for path in draw(study, runs, history, folder / f"{name}-{profile}"):
+        for path in draw(study, runs, history, folder / f"{name}-{profile}") if study.figure else []:
             print(f"figure: {path}")
     for outcome in failed:
         print(f"failed: {outcome.point.label}: {outcome.error}\n        see {outcome.point.executed}")
@@ -81,6 +88,38 @@ def run_study(name: str, *, profile: str = "quick", jobs: int | None = None, out
     counts = [sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")]
     print("{} done, {} skipped because they were done before, {} failed".format(*counts))
     return 1 if failed else 0
+
+
+def _run(study: Study, profile: str, folder: Path, points: list[Point], jobs: int | None) -> list[Outcome]:
+    """Run the points, and those that follow from them, until none follows."""
+    jobs = default_jobs(points) if jobs is None else jobs
+    what = "fit" if study.notebook is None else study.notebook
+    while True:
+        print(f"{len(points)} runs of {what}, {jobs} at a time, in {folder}/", flush=True)
+        try:
+            with Progress(len(points), jobs) as progress:
+                outcomes = run_points(points, jobs=jobs, report=progress.report, tick=progress.tick)
+        except KeyboardInterrupt:
+            print("stopped; the same command takes up what is not done")
+            raise
+        further = all_points(study, profile, folder)
+        if len(further) == len(points):
+            return outcomes
+        points = further
+
+
+def all_points(study: Study, profile: str, folder: Path) -> list[Point]:
+    """The points of a study, with those that follow from the finished ones once all before them are done."""
+    arms: dict[str, Any] = {}
+    while True:
+        points = plan_study(study, profile, folder, arms)
+        if study.more is None:
+            return points
+        runs, _ = results(points, folder)
+        new = study.more(runs) if len(runs) == len(points) else {}
+        if new.keys() <= arms.keys():
+            return points
+        arms |= new
 
 
 def default_jobs(points: list[Point]) -> int:
@@ -97,12 +136,29 @@ def results(points: list[Point], folder: Path) -> tuple[pd.DataFrame, pd.DataFra
     arms = {point.run_dir.name: point.label.rpartition("_seed")[0] for point in points}
     tables = []
     for loaded in (load_runs(folder), load_history(folder)):
+        if loaded.empty:
+            tables.append(loaded)
+            continue
         own = loaded[loaded["run"].isin(names)]
         order = own["run"].map(names).argsort(kind="stable")
         own = own.iloc[order].reset_index(drop=True)
         own.insert(0, "arm", own["run"].map(arms))
         tables.append(own)
+    if len(tables[0]):
+        tables[0] = tables[0].assign(**spikiness(tables[0]["path"]))
     return tables[0], tables[1]
+
+
+def spikiness(paths: pd.Series) -> dict[str, list[float]]:
+    """Of each run the share of steps whose gradient norm lies above two deviations, and its highest by the median."""
+    from adamw_lab.spikes import norm_scores
+
+    rates, highest = [], []
+    for path in paths:
+        norms = pd.read_parquet(Path(path) / "telemetry.parquet", columns=["grad_norm"])["grad_norm"]
+        rates.append(float((norm_scores(norms.tolist()) > 2).double().mean()))
+        highest.append(float(norms.max() / norms.median()))
+    return {"spike_rate": rates, "highest_norm": highest}
 
 
 def table(runs: pd.DataFrame) -> str:
