@@ -111,7 +111,7 @@ FIGURES: dict[str, Recorded] = {
         lambda defaults, tuned: optimizers_figure(["lstm"], [defaults], [tuned]),
         ("defaults-lstm-cpu.csv", "tuned-lstm-cpu.csv"), "09_optimizer_study.ipynb",
         "Each optimizer less AdamW on the adding problem (LSTM, test set), paired by seed, 95 % intervals: hollow "
-        "out of the box, filled when tuned with equal effort. The grey band counts as no difference."),
+        "out of the box, filled when tuned with equal effort. The grey band counts as no difference of tuned runs."),
     "sensitivity": Recorded(
         lambda tuning: sensitivity_figure(["lstm"], [tuning]), ("tuning-lstm-cpu.csv",), "09_optimizer_study.ipynb",
         "What each learning rate reaches on the adding problem, the better of the weight decays, one seed."),
