@@ -23,7 +23,7 @@ lab := "$(python)" -m adamw_lab
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup active study test lint lab notebooks data figures bench clean
+.PHONY: help setup active study test lint lab notebooks data gallery figures bench clean
 
 help:  ## this list
 	@echo "make TARGET [ARGS=...] [VENV=] [PYTHON=python3]"
@@ -48,6 +48,9 @@ notebooks: $(ready)  ## execute every notebook into runs/notebooks/
 
 data: $(ready)  ## get the data sets that are not there yet [DATA="fashion_mnist cifar10"]
 	@$(lab) data $(DATA) $(ARGS)
+
+gallery: $(ready)  ## execute every notebook and write them as a static site, runs/gallery/index.html
+	@$(lab) gallery $(ARGS)
 
 figures: $(ready)  ## redraw figures/ from the numbers in figures/data/
 	@$(lab) figures $(ARGS)

@@ -267,6 +267,18 @@ def record(
 
 
 @app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="Where the site goes.")] = Path("runs/gallery"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks at once.", show_default="one a core")] = None,
+) -> None:
+    """Execute all notebooks and write them as a static site."""
+    from adamw_lab.cli.gallery import build
+
+    with told_when_stopped():
+        raise typer.Exit(build(checkout("notebooks"), out, jobs))
+
+
+@app.command()
 def bench(
     names: Annotated[
         list[str] | None, typer.Argument(help="step_time, memory, selection, training, batch.", show_default="all")
