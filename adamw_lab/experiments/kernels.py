@@ -281,5 +281,7 @@ def _as_if_new(threads: int | None) -> None:
         numba, most = modules["numba"], modules["numba"].config.NUMBA_NUM_THREADS
         os.environ["NUMBA_NUM_THREADS"] = str(most)  # Numba allows no other value any more, only to use fewer
         numba.set_num_threads(min(threads, most))
+    if "torch" in modules:
+        modules["torch"].seed()
     if threads and "torch" in modules:  # after Numba, whose OpenMP layer sets OpenMP's threads, which are torch's
         modules["torch"].set_num_threads(threads)
