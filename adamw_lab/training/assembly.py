@@ -28,7 +28,7 @@ def make_optimizer(model: nn.Module, config: "TrainConfig", total_steps: int) ->
         options["min_lr"] = config.lr
     try:
         optimizer = build_optimizer(config.optimizer, model, lr=config.lr, total_steps=total_steps, **options)
-    except TypeError as error:  # torch's own compare what they are given without asking what it is
+    except TypeError as error:  # a list where a name is asked for, say
         raise ValueError(f"optimizer_options {config.optimizer_options!r} of {config.optimizer!r} have a value of the "
                          f"wrong type: {error}") from error
     if isinstance(optimizer, AdamWPrune) and not any(group["prunable"] for group in optimizer.param_groups):
