@@ -96,6 +96,7 @@ def test_fit_refuses_bad_settings_in_one_line(bad, parts):
 def test_fit_refuses_a_run_directory_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     refused(run("fit", *TINY, "--run-dir", tmp_path / "file"), str(tmp_path / "file"))
+    refused(run("fit", *TINY, "--run-dir", ""), "Invalid run_dir: ''; allowed: a folder")
 
 
 def test_values_are_yaml_with_exponents():

@@ -67,7 +67,7 @@ def fit(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Fields of TrainConfig: model=lenet5 lr=1e-3 ..."),
     ] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Where the run is kept, and resumed from.")] = None,
+    run_dir: Annotated[str | None, typer.Option(help="Where the run is kept, and resumed from.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Begin with a full-size recipe: cifar10_resnet18_sgd, ...")] = None,
     checkpoint_minutes: Annotated[float, typer.Option(help="Time between checkpoints within an epoch.")] = 10.0,
     tensorboard: Annotated[Path | None, typer.Option(help="Write the run's events here too, for TensorBoard.")] = None,

@@ -62,6 +62,8 @@ def fit(config: TrainConfig, run_dir: str | Path | None = None, progress: bool =
     """
     if not checkpoint_minutes > 0:
         raise ValueError(f"Invalid checkpoint_minutes: {checkpoint_minutes!r}; allowed: a number above 0")
+    if run_dir == "":  # a variable of a shell that is not set; as a path it would be the current folder
+        raise ValueError("Invalid run_dir: ''; allowed: a folder, or None to keep nothing")
     config = config.resolved()
     run_dir = None if run_dir is None else Path(run_dir)
     saver = Saver(run_dir, json.dumps(config.identity()), 60 * checkpoint_minutes)
