@@ -4,6 +4,7 @@ Imported only where Numba is.
 """
 
 import threading
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -23,8 +24,14 @@ LAUNCH = threading.Lock()
 
 
 def kept_njit(**options: Any) -> Callable[[Callable], Callable]:
-    """`numba.njit` that keeps its code on disk, or in memory alone where no folder for it can be written to."""
+    """`numba.njit` that keeps its code on disk, or in memory alone where no folder for it can be written to.
+
+    Functions that differ in what they enclose get files of their own. Numba would number their code within one index,
+    without a lock: of two processes that compile at once, one could then load the code of the other's function.
+    """
     def decorate(function: Callable) -> Callable:
+        enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+        function.__qualname__ += f"_{zlib.crc32(repr(enclosed).encode()):08x}"
         try:
             return numba.njit(cache=True, **options)(function)
         except RuntimeError:  # a container that is read-only, without a home

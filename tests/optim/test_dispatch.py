@@ -1,5 +1,6 @@
 """Which kernel serves which tensors."""
 
+import os
 import subprocess
 import sys
 
@@ -91,6 +92,18 @@ def test_code_is_compiled_where_it_cannot_be_kept():
             "o.AdamWPrune([p], begin_step=1, end_step=1, target_sparsity=0.5, kernel='cpu').step(); "
             "assert (p == 0).sum() == 8")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_each_variant_of_a_loop_is_kept_in_files_of_its_own(tmp_path):
+    """One index for several, written by processes that compile at once, could lead to the code of another."""
+    code = ("import adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(4)); p.grad = torch.ones(4); "
+            "o.AdamWSPAM([p]).step(); o.AdamWAdv([p], total_steps=9).step(); "
+            "o.AdamWSPAM([p], theta=None, spike_sigma=None).step()")
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    indices = list(tmp_path.rglob("cpu._kernel*.nbi"))
+    assert len(indices) == 2  # SPAM's first step clips nothing, so it runs as with its terms off
+    for index in indices:
+        assert [int(data.name.split(".")[-2]) for data in tmp_path.rglob(f"{index.stem}.*.nbc")] == [1]
 
 
 def test_a_step_leaves_torch_its_number_of_threads():
