@@ -38,7 +38,7 @@ test: $(ready)  ## the test suite
 	@$(lab) test $(ARGS)
 
 lint: $(ready)  ## ruff
-	@"$(python)" -m ruff check . $(ARGS)
+	@$(lab) lint $(ARGS)
 
 lab: $(ready)  ## JupyterLab in notebooks/
 	@$(lab) lab $(ARGS)

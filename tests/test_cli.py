@@ -49,7 +49,8 @@ def test_version():
 
 def test_no_arguments_print_the_commands():
     result = run()
-    for command in ("fit", "study", "notebooks", "figures", "data", "doctor", "lab", "test"):
+    for command in ("fit", "study", "notebooks", "figures", "data", "doctor", "lab", "test", "lint", "gallery",
+                    "batch"):
         assert f"\n  {command} " in result.output
 
 

@@ -326,6 +326,13 @@ def test(ctx: typer.Context) -> None:
     become("pytest", *ctx.args)
 
 
+@app.command(context_settings=PASS_ON)
+def lint(ctx: typer.Context) -> None:
+    """Check the code's style. Other options go to ruff."""
+    os.chdir(checkout("tests").parent)
+    become("ruff", "check", ".", *ctx.args)
+
+
 def checkout(part: str) -> Path:
     """The folder `part` of the source checkout that holds the package. ValueError if there is none."""
     folder = CHECKOUT / part
