@@ -3,15 +3,19 @@
 The note (github.com/mcgrof/AdamWPrune) is followed, but for the direction of theta, which it has the wrong way round.
 """
 
+import csv
 import html
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
+from adamw_lab.provenance import CHECKOUT
 from adamw_lab.suggest import did_you_mean
 
+LEDGER = CHECKOUT / "figures" / "data" / "claims.csv"
 NOTE = "the AdamWPrune project's note (github.com/mcgrof/AdamWPrune)"
 THRESHOLD = 15_000_000
 """Parameters up to which the note calls a model small."""
@@ -21,57 +25,76 @@ PRIORITIES = (None, "stability", "accuracy", "overhead")
 
 @dataclass(frozen=True)
 class Rule:
-    """One guideline of the note: its name, what it says, and how far it can be trusted."""
+    """One guideline of the note: its name, what it says, how far it can be trusted, and which sentences of the ledger
+    (`figures/data/claims.csv`) put it to the test."""
 
     name: str
     says: str
     evidence: str
+    claims: tuple[str, ...] = ()
 
 
 RULES = {rule.name: rule for rule in (
     Rule("smaller models", "up to 15 M parameters start with AdamW",
-         "the threshold rests on two models on two data sets, which differ in more than their size"),
+         "the threshold rests on two models on two data sets, which differ in more than their size",
+         ("For smaller models AdamW is the best start: it beats SGD with its defaults",)),
     Rule("no weight decay", "Adam will do where no weight decay is wanted",
-         "AdamW with weight_decay=0 is Adam, update for update, so the two differ in name alone"),
+         "AdamW with weight_decay=0 is Adam, update for update, so the two differ in name alone",
+         ("Where no decay is wanted Adam will do: it is AdamW without decay",)),
     Rule("larger models", "above 15 M parameters try AdamWSPAM, whose spike detection is for rough loss landscapes",
          "the threshold rests on two models on two data sets, and the comparison behind it never ran SPAM: the ResNet "
          "scripts unpack its settings and do not use them, so that AdamW was compared with and without AMSGrad. "
          "SPAM's authors (arXiv 2501.06842) report gains for language models of 60 M to 1 B parameters, with another "
-         "rule: AdamWSPAM.published"),
+         "rule: AdamWSPAM.published",
+         ("SPAM helps the more the larger the model",)),
     Rule("overhead", "AdamW is the fallback where SPAM's overhead is not justified",
-         "the overhead is the implementation's more than the rule's: adamw-lab bench --step measures it, and in "
-         "memory AdamWSPAM keeps no more a parameter than AdamW"),
+         "the overhead is the implementation's more than the rule's: adamw-lab bench step_time measures it, and in "
+         "memory AdamWSPAM keeps no more a parameter than AdamW",
+         ("SPAM has an overhead in time",)),
     Rule("pruning", "AdamWPrune prunes by Adam's own states and saves memory",
          "as that project implemented it, it took more: 1475 to 1503 MB, against 1475 for movement pruning, 1400 for "
          "magnitude pruning and 1307 without, as its masks cost a byte a weight (here they cost none: adamw-lab bench "
-         "--memory). Its hybrid score divides by the second moment where optimal brain damage multiplies by it, and "
+         "memory). Its hybrid score divides by the second moment where optimal brain damage multiplies by it, and "
          "the project's later runs have it worst of all (perplexity 51.5, magnitude 42.1); the option importance "
-         "offers others"),
+         "offers others",
+         ("AdamWPrune prunes with minimal memory overhead",
+          "High momentum and low variance tell important weights: hybrid beats magnitude")),
     Rule("base of pruning", "the base is AdamW for a small model, AdamWSPAM for a large one",
          "it shares the weakness of the threshold; in that project's own movement-pruning table AdamWSPAM loses at "
-         "70 % and at 90 % sparsity"),
+         "70 % and at 90 % sparsity",
+         ("AdamW is the base to prune small models with",)),
     Rule("stability", "AdamWAdv where stability is critical: AMSGrad, clipping and cosine annealing",
          "in that project's ResNet runs it was never clipped, and on ResNet-18 every optimizer was annealed. AMSGrad's "
-         "proof of convergence has an error of its own (arXiv 1904.03590) and its gain in practice is disputed"),
+         "proof of convergence has an error of its own (arXiv 1904.03590) and its gain in practice is disputed",
+         ("AdamWAdv is best for stable training when there is time to tune",)),
     Rule("last point of accuracy", "SGD still wins some vision tasks where the last point of accuracy counts",
          "the note gives no numbers. For ResNet-18 on CIFAR-100, 77.5 % has been reported of SGD and 77.9 % of tuned "
-         "AdamW, by different recipes; both take a tuned learning rate and many epochs"),
+         "AdamW, by different recipes; both take a tuned learning rate and many epochs",
+         ("SGD still wins in vision where the last point of accuracy counts",)),
     Rule("learning rate", "1e-3 for Adam variants, scaled down to 5e-4 or 1e-4 for larger models",
          "the note gives no measurements. It is where a search starts, as the best value depends on batch size, "
-         "schedule and weight decay"),
+         "schedule and weight decay",
+         ("Start Adam variants with a learning rate of 1e-3",
+          "Scale the learning rate down for larger models")),
     Rule("learning rate of SGD", "the note gives none; 0.1 with momentum 0.9 and decay 5e-4 is usual for ResNets",
          "a convention of image classification with batches of about 128, not a result of the note's"),
     Rule("betas", "(0.9, 0.999) works in most cases; beta2 of 0.99 responds faster",
          "the note tests neither; beta2 of 0.99 averages squares over 100 steps in place of 1000, which also makes the "
-         "step sizes noisier"),
+         "step sizes noisier",
+         ("Betas of (0.9, 0.999) work in most cases",
+          "Lower beta2 to 0.99 for better responsiveness")),
     Rule("noisy gradients", "raise beta1 to 0.95 where gradients are noisy",
-         "the note does not test it; it averages gradients over 20 steps in place of 10"),
+         "the note does not test it; it averages gradients over 20 steps in place of 10",
+         ("Raise beta1 to 0.95 for noisy gradients",)),
     Rule("weight decay", "0.01 to 0.1 for AdamW variants, 0 for Adam",
          "that project's own ResNet runs lie outside it: 5e-4 for AdamW, 0 for AdamWPrune. The decay of a step is "
-         "lr * weight_decay, so the two are tuned together"),
+         "lr * weight_decay, so the two are tuned together",
+         ("Weight decay of 0.01 helps AdamW",
+          "Weight decay of 0.1 helps AdamW")),
     Rule("theta", "10 to 30 handles spikes aggressively, 50 to 100 gently",
          "put right: the note has it the other way round. An element is clipped where g² > theta * v_hat, so a higher "
-         "theta clips less: 10 allows 3.2 sqrt(v_hat), 50 allows 7.1, and SPAM as published, with 5000, 70.7"),
+         "theta clips less: 10 allows 3.2 sqrt(v_hat), 50 allows 7.1, and SPAM as published, with 5000, 70.7",
+         ("A higher theta handles spikes more aggressively",)),
 )}
 
 
@@ -85,7 +108,8 @@ class Recommendation:
         name: a key of `adamw_lab.optim.OPTIMIZERS`.
         options: its settings, without the learning rate.
         why: the guidelines that led to it, each beginning with the rule's name.
-        evidence: for each of them, in the same order, what it rests on and where that is weak.
+        evidence: for each of them, in the same order, what it rests on, where that is weak, and what the recorded
+            studies of this project found, with 95 % intervals.
         lr: the learning rate to start from.
         search: where the note would look next: setting -> values, ready for a grid.
     """
@@ -187,7 +211,24 @@ def _advise(name: str, options: dict[str, Any], lr: float, rules: list[str],
             search: dict[str, tuple]) -> Recommendation:
     chosen = [RULES[rule] for rule in rules]
     return Recommendation(name, options, tuple(f"{rule.name}: {rule.says}" for rule in chosen),
-                          tuple(rule.evidence for rule in chosen), lr, search)
+                          tuple("; ".join([rule.evidence, *_found(rule.claims)]) for rule in chosen), lr, search)
+
+
+def _found(claims: Sequence[str]) -> list[str]:
+    """What the ledger has on these claims; nothing where the package is installed without it."""
+    if not LEDGER.is_file():
+        return []
+    with LEDGER.open(encoding="utf-8", newline="") as file:
+        rows = {row["claim"]: row for row in csv.DictReader(file)}
+    return [_in_words(rows[claim]) for claim in claims]
+
+
+def _in_words(row: dict[str, str]) -> str:
+    effect = ""
+    if row["effect"]:
+        mean, low, high = (float(row[name]) for name in ("effect", "low", "high"))
+        effect = f", effect {mean:.2g}" + (f" ({low:.2g} to {high:.2g})" if low < high else "")
+    return f"here, \"{row['claim']}\": {row['verdict']}{effect}; {row['test']} [{row['evidence']}]"
 
 
 def _count(model_or_parameter_count: nn.Module | int) -> int:

@@ -1,5 +1,6 @@
 """The note's guidelines, one by one, and that what is recommended can be built."""
 
+import csv
 import itertools
 from html.parser import HTMLParser
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from adamw_lab.guide import PRIORITIES, RULES, TASKS, Recommendation, recommend
+from adamw_lab.guide import LEDGER, PRIORITIES, RULES, TASKS, Recommendation, recommend
 from adamw_lab.optim import OPTIMIZERS, build_optimizer
 from adamw_lab.optim.registry import check_options
 
@@ -174,3 +175,20 @@ def test_it_shows_as_an_escaped_table():
     page = Cells()
     page.feed(shown)
     assert page.open == [] and page.cells == ["a < b", "<script>"]
+
+
+def test_rules_cite_the_ledger_as_it_stands():
+    with LEDGER.open(encoding="utf-8", newline="") as file:
+        ledger = {row["claim"]: row for row in csv.DictReader(file)}
+    for rule in RULES.values():
+        assert set(rule.claims) <= set(ledger), rule.name
+    advice = recommend(SMALL, noisy_gradients=True)
+    found = dict(zip(names(advice), advice.evidence, strict=True))["noisy gradients"]
+    row = ledger["Raise beta1 to 0.95 for noisy gradients"]
+    effect = ", effect {:.2g} ({:.2g} to {:.2g})".format(*(float(row[name]) for name in ("effect", "low", "high")))
+    assert found.endswith(f"{row['verdict']}{effect}; {row['test']} [{row['evidence']}]")
+
+
+def test_without_a_ledger_the_note_alone_is_cited(monkeypatch, tmp_path):
+    monkeypatch.setattr("adamw_lab.guide.LEDGER", tmp_path / "claims.csv")
+    assert recommend(SMALL).evidence[0] == RULES["smaller models"].evidence

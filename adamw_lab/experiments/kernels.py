@@ -8,6 +8,7 @@ and touches no GPU. A kernel dies with its runner, however that dies, and holds 
 import asyncio
 import atexit
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import uuid
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,9 +34,13 @@ from adamw_lab.provenance import cores
 
 # Libraries that size their thread pools when they are imported, before the notebook could say anything.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-ALWAYS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "threadpoolctl", __name__)
-# OpenBLAS, and the allocator that PyArrow brings.
-_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+# What a kernel imports whatever its notebook does.
+ALWAYS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger",
+          "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.oinspect",
+          "IPython.extensions.storemagic", "threadpoolctl", __name__)
+# No threads of OpenBLAS, nor of the allocator that PyArrow brings; and no word of the debugger on frozen modules.
+_FOR_THE_SERVER = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false",
+                   "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 _PR_SET_PDEATHSIG = 1
 # multiprocessing polls all children whenever it starts one, which is not made for several threads.
 _PROCESSES = threading.Lock()
@@ -114,6 +120,11 @@ class _Manager(AsyncKernelManager):
             self.provisioner = _Provisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
         return await super()._async_pre_start_kernel(**kwargs)
 
+    async def _async_finish_shutdown(self, waittime: float | None = None, pollinterval: float = 0.01,
+                                     restart: bool = False) -> None:
+        """As jupyter_client's, looking more often than its ten times a second."""
+        await super()._async_finish_shutdown(waittime, pollinterval, restart)
+
 
 class _Provisioner(LocalProvisioner):
     """Forks the kernel where it is this Python's, and starts it as Jupyter does where it is not."""
@@ -124,7 +135,7 @@ class _Provisioner(LocalProvisioner):
         env = {**os.environ, **kwargs.get("env", {}), **settings.env}
         if settings.threads:
             env.update(dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
-        env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel prints that its modules are frozen
+        env["PYDEVD_DISABLE_FILE_VALIDATION"] = _FOR_THE_SERVER["PYDEVD_DISABLE_FILE_VALIDATION"]
         env.pop("JPY_PARENT_PID", None)  # the runner's, where that is a kernel itself
         arguments = None if settings.preload is None else _kernel_arguments(cmd)
         if arguments is None:
@@ -198,9 +209,9 @@ def _apart() -> Iterator[None]:
     """Within it the server and its forks start without the runner's own `__main__`, which a fork would run again, and
     the server without the threads that libraries start when they are imported, of which a fork has none. Ctrl-C, which
     a terminal sends to all, does not reach them either: it is the runner that stops a kernel."""
-    main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in _NO_THREADS}
+    main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in _FOR_THE_SERVER}
     sys.modules["__main__"] = ModuleType("__main__")
-    os.environ.update(_NO_THREADS)
+    os.environ.update(_FOR_THE_SERVER)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -231,6 +242,7 @@ def _serve(arguments: list[str], cwd: str, env: dict[str, str], threads: int | N
            ready: connection.Connection) -> None:
     """Be an IPython kernel, in a fork of the server. `lock` stays open as long as this process lives."""
     os.setsid()
+    _leave_to_the_server()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _die_with_the_runner()
     with open(log, "ab", buffering=0) as file:
@@ -249,6 +261,14 @@ def _serve(arguments: list[str], cwd: str, env: dict[str, str], threads: int | N
         IPKernelApp.launch_instance(arguments)
     finally:
         atexit._run_exitfuncs()  # as a Python that ends would; multiprocessing's children do not
+
+
+def _leave_to_the_server() -> None:
+    """What the server imported is not this process's to search for garbage, which would copy all of its pages, nor to
+    finalize. Both happen when IPython ends, and would take longer than many a notebook."""
+    gc.freeze()
+    for finalizer in list(weakref.finalize._registry):
+        finalizer.atexit = False
 
 
 def _die_with_the_runner() -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from adamw_lab.figures.amsgrad import amsgrad_figure
 from adamw_lab.figures.claims import claims_figure
-from adamw_lab.figures.costs import limit_figure, selection_figure
+from adamw_lab.figures.costs import limit_figure, selection_figure, throughput_figure
 from adamw_lab.figures.decay import decay_figure
 from adamw_lab.figures.effects import betas_figure, optimizers_figure
 from adamw_lab.figures.gradients import gradients_figure
@@ -99,6 +99,10 @@ FIGURES: dict[str, Recorded] = {
         limit_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
         "The speed at which a step moves the bytes that its rule must move, by the speed of a copy in the same turns. "
         "The dashed line is a copy's speed if it reads what it overwrites, unasked and uncounted."),
+    "training": Recorded(
+        throughput_figure, ("training.csv",), "12_speed_and_memory.ipynb",
+        "Images a second of ways to train on Fashion-MNIST: a tutorial's loop, fit, and the bare forward, backward and "
+        "step. The number is how many times as fast as the tutorial's loop it is."),
     "selection": Recorded(
         selection_figure, ("selection.csv",), "12_speed_and_memory.ipynb",
         "Finding the exact threshold of a mask update: time, and memory taken for a moment, over the number of "
