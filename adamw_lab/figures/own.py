@@ -48,7 +48,7 @@ def own_figure(paths: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     place = paths["landscape"].iloc[0]
     fig_paths(left, place, dict(list(paths.groupby("optimizer", sort=False))))
     left.set_title(LANDSCAPES[place].title)
-    left.legend(fontsize=6.5, loc="lower right")
+    left.legend(fontsize=6.5, loc="upper center", handlelength=1.2)
     fig_rates(middle, runs[runs["part"] == "tuning"])
     middle.set_title("Any learning rate")
     middle.legend(fontsize=6.5)
