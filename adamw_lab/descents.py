@@ -5,6 +5,7 @@ Everything is float64 and nothing is random but the noise, which depends on the 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from torch.optim import Optimizer
 
 from adamw_lab.landscapes import Landscape, get_landscape
-from adamw_lab.optim import textbook
+from adamw_lab.optim import OPTIMIZERS, textbook
+from adamw_lab.optim.own import own_names
 from adamw_lab.suggest import did_you_mean
 
 Make = Callable[..., Optimizer]
@@ -66,8 +68,8 @@ def descend(landscape: str | Landscape, optimizer: str | Make, steps: int = 200,
 
     Args:
         landscape: a key of `LANDSCAPES`, or a `Landscape`.
-        optimizer: a key of `RULES`; or a torch optimizer's class, or whatever makes one of `([parameter], lr=…)` and
-            those of `betas`, `eps` and `weight_decay` that are set.
+        optimizer: a key of `RULES`; the name of one that `optim.register` added; or a torch optimizer's class, or
+            whatever makes one of `([parameter], lr=…)` and those of `betas`, `eps` and `weight_decay` that are set.
         steps: how many, at least 1.
         lr: learning rate, at least 0.
         betas: decay rates of the first and second moment, each in [0, 1); None (default): each rule's own. SGD's
@@ -86,7 +88,7 @@ def descend(landscape: str | Landscape, optimizer: str | Make, steps: int = 200,
     Raises:
         ValueError: a setting out of range, or an unknown name.
     """
-    place = get_landscape(landscape)
+    place, optimizer = get_landscape(landscape), _own(optimizer)
     settings = _checked(optimizer, lr, betas, eps, weight_decay)
     noises = _noises(steps, place.noise if noise is None else noise, spikes or {}, seed)
     begin = np.array(place.start if start is None else start, dtype=float)
@@ -108,7 +110,7 @@ def sweep(landscape: str | Landscape, optimizer: str | Make, lrs: Iterable[float
     Raises:
         ValueError: as `descend`.
     """
-    place, lrs = get_landscape(landscape), [float(lr) for lr in lrs]
+    place, lrs, optimizer = get_landscape(landscape), [float(lr) for lr in lrs], _own(optimizer)
     for lr in lrs:
         settings = _checked(optimizer, lr, betas, None, 0.0)
     if not (isinstance(optimizer, str) and RULES[optimizer].arithmetic):
@@ -146,7 +148,7 @@ def respond(optimizer: str | Make, gradients: np.ndarray, *, lr: float = 1.0,
     Raises:
         ValueError: as `descend`, or gradients of another shape.
     """
-    gradients = np.asarray(gradients, dtype=float)
+    gradients, optimizer = np.asarray(gradients, dtype=float), _own(optimizer)
     if gradients.ndim != 2:
         raise ValueError(f"Invalid shape of gradients: {gradients.shape}; allowed: [T, n], steps by weights")
     begin = np.zeros(gradients.shape[1])
@@ -155,6 +157,13 @@ def respond(optimizer: str | Make, gradients: np.ndarray, *, lr: float = 1.0,
     with np.errstate(all="ignore"):
         weights = np.stack([begin, *(step(g) for g in gradients)])
     return np.diff(weights, axis=0)
+
+
+def _own(optimizer: str | Make) -> str | Make:
+    """An optimizer that was registered as what makes it, like all here without weight decay unless that is set."""
+    if isinstance(optimizer, str) and optimizer in own_names() and optimizer not in RULES:
+        return partial(OPTIMIZERS[optimizer].cls, weight_decay=0.0)
+    return optimizer
 
 
 def stepper(optimizer: str | Make, start: np.ndarray, *, steps: int, **settings: Any) -> Step:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from adamw_lab.bench.byte_masks import ByteMasks
-from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM
+from adamw_lab.optim import OPTIMIZERS, AdamWAdv, AdamWPrune, AdamWSPAM, build_optimizer
+from adamw_lab.optim.own import own_names
 
 ADAM = 28
 """Bytes a float32 parameter that AdamW must move: it reads p, g, m and v and writes p, m and v."""
@@ -133,3 +134,28 @@ is the for-loop."""
 PRUNE = {"adamwprune_steady": "AdamWPrune, steady", "adamwprune_update": "AdamWPrune, mask update",
          "adamwprune_amortized": "AdamWPrune, update in {every}"}
 """The three rows of AdamWPrune, timed together: steps without and with a mask update, and their mean over both."""
+
+
+def known_contenders() -> list[str]:
+    """What can be timed: `CONTENDERS`, AdamWPrune, and what `optim.register` added."""
+    return [*CONTENDERS, "adamwprune", *own_names()]
+
+
+def find_contender(name: str) -> Contender:
+    """That of `CONTENDERS`, or one that `optim.register` added, whose rule must read p, g and each number that it keeps
+    for a parameter, and write all but g."""
+    if name in CONTENDERS:
+        return CONTENDERS[name]
+    spec = OPTIMIZERS[name]
+    total = {"total_steps": LONG} if spec.lab else {}
+
+    def make(params: list[Tensor]) -> Running:
+        optimizer = build_optimizer(name, params, **total)
+        return Running(optimizer.step, optimizer)
+
+    p = torch.nn.Parameter(torch.ones(4, 4))
+    p.grad = torch.ones_like(p)
+    running = make([p])
+    running.step()
+    kept = sum(t.nbytes for t in _tensors(running.optimizer.state[p]) if t.shape == p.shape)
+    return Contender(spec.cls.__name__, make, traffic=4 * len("pgp") + 2 * kept // p.numel())

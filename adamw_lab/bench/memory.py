@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from adamw_lab.bench.byte_masks import ByteMasks
 from adamw_lab.bench.transients import transient_bytes
 from adamw_lab.models import build_model
-from adamw_lab.optim import build_optimizer, parameter_groups
+from adamw_lab.optim import OPTIMIZERS, build_optimizer, parameter_groups
+from adamw_lab.optim.own import own_names
 from adamw_lab.pruning import MagnitudePruner, MovementPruner, RandomPruner
 from adamw_lab.suggest import did_you_mean
 
@@ -53,7 +54,7 @@ def bench_memory(model: nn.Module | None = None, inputs: Tensor | None = None,
     Args:
         model: any module; inputs -> tensor. None (default): ResNet-18 for CIFAR-10.
         inputs: a batch; its size changes nothing that is counted. None (default): two small images for that ResNet-18.
-        methods: keys of `METHODS` (default: all).
+        methods: keys of `METHODS`, or names that `optim.register` added (default: all).
 
     Returns:
         A row for each method: `parameters` (their number) and `prunable`; bytes of each of `COMPONENTS` after the last
@@ -64,10 +65,11 @@ def bench_memory(model: nn.Module | None = None, inputs: Tensor | None = None,
     Raises:
         ValueError: an unknown method; a model without inputs.
     """
-    methods = list(METHODS) if methods is None else list(methods)
+    known = [*METHODS, *own_names()]
+    methods = known if methods is None else list(methods)
     for name in methods:
-        if name not in METHODS:
-            raise ValueError(f"unknown method {name!r}; allowed: {', '.join(METHODS)}.{did_you_mean(name, METHODS)}")
+        if name not in known:
+            raise ValueError(f"unknown method {name!r}; allowed: {', '.join(known)}.{did_you_mean(name, known)}")
     if model is None:
         model = build_model("resnet18", channels=3, classes=10, image_size=32, seed=0)
         inputs = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -80,7 +82,7 @@ def _row(name: str, model: nn.Module, inputs: Tensor) -> dict[str, Any]:
     made: list[Setup] = []
 
     def all_but_the_last_step() -> None:
-        setup = METHODS[name](deepcopy(model))
+        setup = (METHODS.get(name) or _own(name))(deepcopy(model))
         made.append(setup)
         for number in range(1, STEPS):
             setup.backward(inputs)
@@ -120,10 +122,10 @@ def _tensors(setup: Setup) -> Iterator[tuple[str, Tensor]]:
         yield "masks" if name.endswith("_mask") else "other", buffer
     for module in setup.model.modules():  # torch.nn.utils.prune keeps the masked weight as a plain attribute
         yield from (("copies", value) for value in vars(module).values() if isinstance(value, Tensor))
-    for state in setup.optimizer.state.values():
+    for p, state in setup.optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor):
-                yield "moments" if "exp_avg" in name else "other", value
+                yield "moments" if "exp_avg" in name or value.shape == p.shape else "other", value
     for group in setup.optimizer.param_groups:
         yield from (("other", value) for value in group.values() if isinstance(value, Tensor))
     if setup.pruner is not None:
@@ -146,6 +148,10 @@ def effective_weights(model: nn.Module) -> list[Tensor]:
 
 def _plain(name: str, **options: Any) -> Callable[[nn.Module], Setup]:
     return lambda model: Setup(model, build_optimizer(name, model, **options))
+
+
+def _own(name: str) -> Callable[[nn.Module], Setup]:
+    return _plain(name, **({"total_steps": STEPS} if OPTIMIZERS[name].lab else {}))
 
 
 def _pruned(**options: Any) -> Callable[[nn.Module], Setup]:

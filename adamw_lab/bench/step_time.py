@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from adamw_lab.bench.contenders import ADAM, CONTENDERS, PRUNE, Running, prune_every
+from adamw_lab.bench.contenders import ADAM, CONTENDERS, PRUNE, Running, find_contender, known_contenders, prune_every
 from adamw_lab.bench.transients import transient_bytes
 from adamw_lab.models import build_model
 from adamw_lab.provenance import hardware, installed
@@ -54,7 +54,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
 
     Args:
         models: name -> shapes (default: those of `MODELS`).
-        contenders: keys of `CONTENDERS`, or "adamwprune" (default: all).
+        contenders: keys of `CONTENDERS`, "adamwprune", or names that `optim.register` added (default: all).
         repeats: timed steps of each, after two that are not (default 15).
         windows: for AdamWPrune, timed stretches of `every` steps with a mask update in each, after one that is not.
         every: steps between the mask updates of AdamWPrune (default 50).
@@ -73,7 +73,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
         ValueError: an unknown contender.
     """
     models = {name: shapes() for name, shapes in MODELS.items()} if models is None else models
-    known = [*CONTENDERS, "adamwprune"]
+    known = known_contenders()
     wanted = known if contenders is None else list(contenders)
     for name in wanted:
         if name not in known:
@@ -123,7 +123,7 @@ def make_parameters(shapes: Shapes, device: str = "cpu") -> list[nn.Parameter]:
 
 
 def _row(name: str, params: list[Tensor], repeats: int, device: str) -> dict[str, Any]:
-    contender = CONTENDERS[name]
+    contender = find_contender(name)
     row: dict[str, Any] = {"contender": name, "label": contender.label, "note": contender.missing}
     if contender.missing:
         return row

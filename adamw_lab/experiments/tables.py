@@ -64,12 +64,14 @@ def record_table(name: str, folder: Path) -> Path:
         ValueError: there is no such table.
     """
     check_table(name)
-    table = fit_table(TABLES[name]())
-    origin = provenance()
-    for fact in RECORDED_PROVENANCE:
-        table[fact] = origin[fact]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.csv"
+    return keep_table(fit_table(TABLES[name]()), folder / f"{name}.csv")
+
+
+def keep_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a table as CSV, with what it was computed on and by, in the place of one that is there."""
+    path, origin = Path(path), provenance()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = table.assign(**{fact: origin[fact] for fact in RECORDED_PROVENANCE})
     table.to_csv(path, index=False, float_format="%.7g", lineterminator="\n")
     return path
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from adamw_lab.figures.memory import PARTS
-from adamw_lab.figures.step_time import MODELS, OTHERS, OURS, TORCH
+from adamw_lab.figures.step_time import MODELS, OTHERS, TORCH, contender_colour
 from adamw_lab.figures.style import COLOURS, WIDTH, new_figure
 
 SHAPES = "osD^"
@@ -36,7 +36,7 @@ def fig_limit(ax: Axes, data: pd.DataFrame) -> None:
     for (model, part), shape in zip(data.groupby("model", sort=False), SHAPES, strict=False):
         speed = part["gigabytes_per_second"] / part["copy_gigabytes_per_second"]
         for contender, x in zip(part["contender"], speed, strict=True):
-            ax.plot(x, rows[contender], marker=shape, color=_colour(contender), markeredgecolor="#4D4D4D",
+            ax.plot(x, rows[contender], marker=shape, color=contender_colour(contender), markeredgecolor="#4D4D4D",
                     markeredgewidth=0.4, linestyle="none", label=MODELS.get(model, model))
     labels = data.drop_duplicates("contender")["label"]
     ax.set_yticks(range(len(rows)), labels, fontsize=6.5)
@@ -46,12 +46,6 @@ def fig_limit(ax: Axes, data: pd.DataFrame) -> None:
     ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
     ax.set_xticks([], minor=True)
     ax.tick_params(axis="y", length=0)
-
-
-def _colour(contender: str) -> str:
-    if contender in OURS:
-        return COLOURS[OURS[contender]]
-    return OTHERS if "optimizer" in contender or "mask" in contender else TORCH
 
 
 def limit_figure(data: pd.DataFrame) -> Figure:

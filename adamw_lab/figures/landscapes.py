@@ -24,11 +24,16 @@ _GROUND = ("#FFFFFF", "#F8F8F6", "#F1F1EE", "#EAEAE6", "#E3E3DE", "#DCDCD6", "#D
 
 
 def look(name: str) -> dict[str, Any]:
-    """Colour, dashes and label of an optimizer's line; of one that the style does not know, black and its name."""
+    """Colour, dashes and label of an optimizer's line."""
     if name == "sgd_plain":
         return {"color": COLOURS["sgd"], "linestyle": (0, (3, 1.2)), "label": "SGD"}
-    label = "SGD + momentum" if name == "sgd" else NAMES.get(name, name)
-    return {"color": COLOURS.get(name, "black"), "linestyle": "-", "label": label}
+    label = "SGD + momentum" if name == "sgd" else NAMES[name]
+    return {"color": COLOURS[name], "linestyle": "-", "label": label}
+
+
+def marker_of(name: str) -> str:
+    """Marker of an optimizer; SGD without momentum shares SGD's."""
+    return MARKERS["sgd" if name == "sgd_plain" else name]
 
 
 def fig_trajectories(ax: Axes, landscape: str | Landscape = "rosenbrock", optimizers: Sequence[str] = CLASSICS, *,
@@ -69,7 +74,7 @@ def fig_paths(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataFr
         _line(ax, name, x, y, linewidth=1.1, **look(name))
         colour = look(name)["color"]
         faces = ("white", colour) if name == "sgd_plain" else (colour, "white")
-        _line(ax, f"{name} end", x[-1:], y[-1:], marker=MARKERS.get(name, MARKERS["sgd"]), color=faces[0],
+        _line(ax, f"{name} end", x[-1:], y[-1:], marker=marker_of(name), color=faces[0],
               markersize=5, markeredgecolor=faces[1], markeredgewidth=0.7, linestyle="none", zorder=4)
         shown |= {name, f"{name} end"}
     _drop_others(ax, shown)
@@ -110,7 +115,7 @@ def fig_sweep(ax: Axes, tables: Mapping[str, pd.DataFrame], limit: float | None 
     if limit is not None:
         ax.axvline(limit, color="#9A9A9A", linewidth=0.8, linestyle=":")
     for name, table in tables.items():
-        ax.plot(table["lr"], table["mean_loss"], marker=MARKERS.get(name, MARKERS["sgd"]), markersize=3, **look(name))
+        ax.plot(table["lr"], table["mean_loss"], marker=marker_of(name), markersize=3, **look(name))
     least = min(table["mean_loss"].min() for table in tables.values())
     first = max(table["mean_loss"].iloc[0] for table in tables.values())
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="mean loss above the lowest",

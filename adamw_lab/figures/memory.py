@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adamw_lab.figures.style import WIDTH, new_figure
+from adamw_lab.figures.style import NAMES, WIDTH, new_figure
 
 PARTS = {
     "weights": ("weights", "#6E6E6E"),
@@ -47,7 +47,7 @@ def fig_memory(ax: Axes, data: pd.DataFrame) -> None:
     for height, (pruning, end) in enumerate(zip(data["pruning_bytes_per_weight"], left, strict=True)):
         if data["sparsity"].iloc[height] > 0:
             ax.text(end + 0.5, height, f"+{pruning:.0f}", va="center", fontsize=7)
-    ax.set_yticks(range(len(rows)), [METHODS[name] for name in rows["method"]])
+    ax.set_yticks(range(len(rows)), [METHODS.get(name) or NAMES[name] for name in rows["method"]])
     ax.set(xlim=(0, left.max() * 1.1), ylim=(len(rows) - 0.4, -0.6), xlabel="bytes a parameter")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)

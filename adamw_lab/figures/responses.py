@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from adamw_lab.descents import respond
-from adamw_lab.figures.landscapes import look
-from adamw_lab.figures.style import COLOURS, MARKERS, new_figure
+from adamw_lab.figures.landscapes import look, marker_of
+from adamw_lab.figures.style import COLOURS, new_figure
 from adamw_lab.moments import sparse_travel, trace_adam
 
 SHADES = ("#56B4E9", "#2B7BB0", "#123F5F")
@@ -45,7 +45,7 @@ def fig_checked(ax: Axes, x: Sequence[float], curves: Mapping[str, tuple[np.ndar
 def fig_sparse(ax: Axes, table: pd.DataFrame) -> None:
     """Distance of a weight against the share of steps with a gradient; `table` is `moments.sparse_travel`'s."""
     for name, rows in table.groupby("optimizer", sort=False):
-        ax.plot(rows["share"], rows["travel"], marker=MARKERS.get(name, MARKERS["sgd"]), markersize=3, **look(name))
+        ax.plot(rows["share"], rows["travel"], marker=marker_of(name), markersize=3, **look(name))
     ax.set(xscale="log", yscale="log", xlabel="share of steps with a gradient", ylabel="distance / that at share 1")
     ax.legend()
 

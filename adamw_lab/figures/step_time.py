@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.style import COLOURS, WIDTH, new_figure
+from adamw_lab.optim.own import own_names
 
 MODELS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "gpt2": "GPT-2 124 M"}
 TORCH, OTHERS = "#9A9A9A", "#CFCFCF"
@@ -51,12 +52,15 @@ def _bar(ax: Axes, row: tuple, height: float) -> None:
     if pd.isna(row.ratio):
         ax.text(1.04, height, "not installed", va="center", fontsize=6, style="italic")
         return
-    if row.contender in OURS:
-        colour = COLOURS[OURS[row.contender]]
-    else:
-        colour = OTHERS if "optimizer" in row.contender or "mask" in row.contender else TORCH
-    ax.barh(height, row.ratio - 1.0, left=1.0, color=colour, height=0.72)
+    ax.barh(height, row.ratio - 1.0, left=1.0, color=contender_colour(row.contender), height=0.72)
     ax.text(max(row.ratio, 1.0) * 1.04, height, f"{row.ratio:.2f}", va="center", fontsize=6)
+
+
+def contender_colour(name: str) -> str:
+    """That of its optimizer, if it is the lab's or was registered; else grey."""
+    if name in OURS or name in own_names():
+        return COLOURS[OURS.get(name, name)]
+    return OTHERS if "optimizer" in name or "mask" in name else TORCH
 
 
 def step_time_figure(data: pd.DataFrame) -> Figure:

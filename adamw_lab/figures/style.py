@@ -1,7 +1,7 @@
 """One style for all figures, and files that come out the same, byte for byte, whenever they are drawn."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -10,8 +10,36 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from adamw_lab.optim.own import own_names
+from adamw_lab.optim.registry import OPTIMIZERS
+
+SPARE_COLOURS = ("#8B0000", "#7FC97F", "#000000", "#F0E442")
+SPARE_MARKERS = ("p", "d", "8", "H")
+"""Looks of the optimizers that `optim.register` adds, in their order: four of them differ in both, sixteen in one."""
+
+
+class Looks(dict[str, str]):
+    """optimizer -> what it has in figures. A name that is not in it has a spare look: by its place among those
+    registered or, where it is not, as in runs of another session's optimizer, the first."""
+
+    def __init__(self, known: dict[str, str], spare: Callable[[str, int], str]) -> None:
+        super().__init__(known)
+        self._spare = spare
+
+    def __missing__(self, name: str) -> str:
+        own = own_names()
+        return self._spare(name, own.index(name) if name in own else 0)
+
+
+def _own_title(name: str, place: int) -> str:
+    """The name of its class, unless that would be mistaken for another's."""
+    title = OPTIMIZERS[name].cls.__name__ if name in OPTIMIZERS else name
+    others = [OPTIMIZERS[other].cls.__name__ for other in own_names() if other != name]
+    return name if title in (*NAMES.values(), *others) else title
+
+
 # Okabe and Ito's palette for the colours shown most, Tol's muted one for the rest; markers serve in grey.
-COLOURS = {
+COLOURS = Looks({
     "sgd": "#6E6E6E",
     "adagrad": "#882255",
     "rmsprop": "#999933",
@@ -22,8 +50,8 @@ COLOURS = {
     "adamwspam": "#E69F00",
     "adamwspam_published": "#CC79A7",
     "adamwprune": "#D55E00",
-}
-MARKERS = {
+}, lambda name, place: SPARE_COLOURS[place % 4])
+MARKERS = Looks({
     "sgd": "s",
     "adagrad": "<",
     "rmsprop": ">",
@@ -34,8 +62,8 @@ MARKERS = {
     "adamwspam": "v",
     "adamwspam_published": "X",
     "adamwprune": "P",
-}
-NAMES = {
+}, lambda name, place: SPARE_MARKERS[(place + place // 4) % 4])
+NAMES = Looks({
     "sgd": "SGD",
     "adagrad": "AdaGrad",
     "rmsprop": "RMSprop",
@@ -46,7 +74,7 @@ NAMES = {
     "adamwspam": "AdamWSPAM",
     "adamwspam_published": "SPAM, published",
     "adamwprune": "AdamWPrune",
-}
+}, _own_title)
 
 WIDTH = 3.4
 """Inches of one column of a paper; 7 inches are two."""

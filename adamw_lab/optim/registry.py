@@ -19,11 +19,15 @@ from adamw_lab.suggest import did_you_mean
 
 @dataclass(frozen=True)
 class Spec:
-    """How a named optimizer is made: its class, a maker of it, and the settings that differ from the class's own."""
+    """How a named optimizer is made: its class, a maker of it, and the settings that differ from the class's own.
+
+    `own`: whether it came by `optim.register`.
+    """
 
     make: Callable[..., Optimizer]
     cls: type[Optimizer]
     preset: dict[str, Any] = field(default_factory=dict)
+    own: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
@@ -39,7 +43,7 @@ class Spec:
 
     @property
     def lab(self) -> bool:
-        """Whether it is one of the lab's, which anneal by themselves when `total_steps` is given."""
+        """Whether it anneals by itself when `total_steps` is given, as the lab's do."""
         return "total_steps" in inspect.signature(self.cls).parameters
 
 
@@ -89,15 +93,22 @@ def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: flo
     return spec.make(params, **settings)
 
 
+def check_name(name: str) -> None:
+    """Refuse an optimizer that is not in `OPTIMIZERS`: ValueError, which says how one's own gets there."""
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {name!r}; allowed: {', '.join(OPTIMIZERS)}."
+                         f"{did_you_mean(name, OPTIMIZERS)} One of your own is named by "
+                         f"adamw_lab.optim.register({name!r}, its class), in every process that uses it; a kernel or a "
+                         "session that starts anew does not know it")
+
+
 def check_options(name: str, options: dict[str, Any]) -> None:
     """Refuse an unknown optimizer or option, and for torch's own classes a value of another kind than the default.
 
     Raises:
         ValueError: names it, what is allowed, and the nearest name.
     """
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}; allowed: {', '.join(OPTIMIZERS)}."
-                         f"{did_you_mean(name, OPTIMIZERS)}")
+    check_name(name)
     allowed = dict(OPTIMIZERS[name].options)
     if OPTIMIZERS[name].cls is AdamWPrune and options.get("base", "adamw") in BASES:
         allowed |= base_settings(options.get("base", "adamw"))

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from adamw_lab.data import DATASETS, check_data_options
 from adamw_lab.models import MODELS, model_options
-from adamw_lab.optim.registry import OPTIMIZERS, check_options
+from adamw_lab.optim.own import code_digest
+from adamw_lab.optim.registry import OPTIMIZERS, check_name, check_options
 from adamw_lab.suggest import did_you_mean
 from adamw_lab.training.assembly import check_pruner
 from adamw_lab.training.distributed import resolve_parallel
@@ -32,7 +33,7 @@ class TrainConfig(BaseModel):
     Args:
         model: a key of `adamw_lab.models.MODELS`.
         dataset: a key of `adamw_lab.data.DATASETS`.
-        optimizer: a key of `adamw_lab.optim.OPTIMIZERS`.
+        optimizer: a key of `adamw_lab.optim.OPTIMIZERS`, to which `adamw_lab.optim.register` adds.
         optimizer_options: its other arguments: numbers, strings, booleans, None and lists of these.
         model_options: options of the model, such as `width` of a ResNet, `hidden` of a recurrent network, `layers` of
             the GPT.
@@ -127,7 +128,8 @@ class TrainConfig(BaseModel):
     @field_validator("optimizer")
     @classmethod
     def _known_optimizer(cls, name: str) -> str:
-        return _known("optimizer", name, OPTIMIZERS)
+        check_name(name)
+        return name
 
     @field_validator("device")
     @classmethod
@@ -179,9 +181,15 @@ class TrainConfig(BaseModel):
             check_spikes(**self.spikes)
         return self
 
+    def record(self) -> dict[str, Any]:
+        """The fields as JSON has them, and of an optimizer that was registered its code: under the same name it may
+        have become another rule since."""
+        code = code_digest(self.optimizer)
+        return self.model_dump(mode="json") | ({} if code is None else {"optimizer_code": code})
+
     def identity(self) -> dict[str, Any]:
-        """The fields that a run is known by: all but `parallel`, since a run may go on on more processes or fewer."""
-        return self.model_dump(mode="json", exclude={"parallel"})
+        """What a run is known by: all but `parallel`, since a run may go on on more processes or fewer."""
+        return {name: value for name, value in self.record().items() if name != "parallel"}
 
     def resolved(self) -> "TrainConfig":
         """The same run with everything that this machine or an optimizer's default decides written out.

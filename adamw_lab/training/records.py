@@ -76,7 +76,7 @@ def claim_run(run_dir: Path, config: TrainConfig) -> None:
     """Write the resolved config: from here on the directory takes no other run. What a killed process began goes."""
     for began in run_dir.rglob(".*.tmp"):
         began.unlink(missing_ok=True)
-    _write_json(run_dir / "config.json", config.model_dump(mode="json"))
+    _write_json(run_dir / "config.json", config.record())
 
 
 def write_run(run_dir: Path, result: RunResult, model_arguments: dict[str, int | float]) -> None:
@@ -135,7 +135,7 @@ def _read_run(run_dir: Path, config: TrainConfig) -> RunResult:
 
 
 def _refuse_other_config(run_dir: Path, there: dict[str, Any], config: TrainConfig) -> None:
-    given = config.model_dump(mode="json")
+    given = config.record()
     if there.get("parallel") != given["parallel"]:
         # Other processes have other threads, one each under torchrun; else their number decides the last bits.
         there = {**there, "parallel": given["parallel"], "threads": given["threads"]}
