@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.amsgrad import amsgrad_figure
+from adamw_lab.figures.calibration import calibration_figure
 from adamw_lab.figures.claims import claims_figure
 from adamw_lab.figures.costs import limit_figure, selection_figure, throughput_figure
 from adamw_lab.figures.decay import decay_figure
-from adamw_lab.figures.effects import betas_figure, optimizers_figure
+from adamw_lab.figures.effects import betas_figure, optimizers_figure, rates_figure, spam_figure
 from adamw_lab.figures.gradients import gradients_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
@@ -49,6 +50,8 @@ class Recorded:
 def _study(name: str) -> tuple[str, str]:
     return f"{name}.csv", f"{name}-epochs.csv"
 
+
+TUNED_TASKS = ("lstm", "gpt", "resnet18")
 
 FIGURES: dict[str, Recorded] = {
     "landscapes": Recorded(
@@ -112,14 +115,31 @@ FIGURES: dict[str, Recorded] = {
         memory_figure, ("memory.csv",), "12_speed_and_memory.ipynb",
         "Bytes a parameter that training ResNet-18 keeps, by component, and what a mask update takes for a moment; the "
         "number is what pruning keeps for a weight."),
+    "calibration": Recorded(
+        calibration_figure, _study("calibration-cpu"), "09_optimizer_study.ipynb",
+        "ResNet-18 on the whole of Fashion-MNIST, tuned SGD and AdamW, one run each: validation accuracy by epoch, "
+        "hollow the test accuracy after the last, dashed what is published after many more epochs."),
     "optimizer-study": Recorded(
-        lambda defaults, tuned: optimizers_figure(["lstm"], [defaults], [tuned]),
-        ("defaults-lstm-cpu.csv", "tuned-lstm-cpu.csv"), "09_optimizer_study.ipynb",
-        "Each optimizer less AdamW on the adding problem (LSTM, test set), paired by seed, 95 % intervals: hollow "
-        "out of the box, filled when tuned with equal effort. The grey band counts as no difference of tuned runs."),
+        lambda *runs: optimizers_figure(TUNED_TASKS, runs[: len(TUNED_TASKS)], runs[len(TUNED_TASKS):]),
+        tuple(f"{kind}-{task}-cpu.csv" for kind in ("defaults", "tuned") for task in TUNED_TASKS),
+        "09_optimizer_study.ipynb",
+        "Each optimizer less AdamW on the test set, paired by seed, 95 % intervals: hollow out of the box, filled when "
+        "tuned with equal effort. The grey band counts as no difference of tuned runs."),
     "sensitivity": Recorded(
-        lambda tuning: sensitivity_figure(["lstm"], [tuning]), ("tuning-lstm-cpu.csv",), "09_optimizer_study.ipynb",
-        "What each learning rate reaches on the adding problem, the better of the weight decays, one seed."),
+        lambda *tuning: sensitivity_figure(TUNED_TASKS, tuning),
+        tuple(f"tuning-{task}-cpu.csv" for task in TUNED_TASKS), "09_optimizer_study.ipynb",
+        "What each learning rate reaches on validation, the better of the weight decays, one seed."),
+    "spam-study": Recorded(
+        spam_figure, ("spam-ablation-cpu.csv",), "09_optimizer_study.ipynb",
+        "Parts of SPAM, each less AdamW, on a small GPT with gradient spikes put in and without, paired by seed, with "
+        "95 % intervals; to the right is better."),
+    "pruning-lenet5": Recorded(
+        scores_figure, ("pruning-lenet5-cpu.csv",), "10_pruning_study.ipynb",
+        "LeNet-5, five seeds. Left, test accuracy at the achieved sparsity, bands are the range over seeds; right, "
+        "each score less magnitude, paired by seed, with 95 % intervals."),
+    "rates-study": Recorded(
+        rates_figure, ("rates-cpu.csv",), "11_hyperparameters.ipynb",
+        "Small GPTs of four widths: what each learning rate of AdamW reaches, three seeds."),
     "pruning-study": Recorded(
         scores_figure, ("pruning-quick.csv",), "10_pruning_study.ipynb",
         "ResNet-18 on the digits, three seeds. Left, test accuracy at the achieved sparsity, bands are the range over "

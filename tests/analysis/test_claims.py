@@ -10,6 +10,7 @@ from adamw_lab.analysis.claims_facts import FACTS
 from adamw_lab.analysis.claims_measured import MEASURED, duel, exact, no_single_best, rate_by_size
 from adamw_lab.analysis.recorded import RECORDS, Records
 from adamw_lab.analysis.stats import VERDICTS, Effect
+from adamw_lab.provenance import CHECKOUT
 
 GOOD, BAD, NONE = Effect(2.0, 1.0, 3.0, 5), Effect(-2.0, -3.0, -1.0, 5), Effect(0.0, -1.0, 1.0, 5)
 
@@ -98,3 +99,17 @@ def test_a_best_rate_that_falls_with_size_supports_the_note(tmp_path):
     record(tmp_path, "rates", rows)
     found = rate_by_size(Records(tmp_path))
     assert found.effect.mean == pytest.approx(0.5) and found.verdict == "supported"
+
+
+def test_the_readme_quotes_the_ledger_as_it_stands():
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    quoted = readme.partition("### What they found")[2].partition("\n## ")[0]
+    rows = pd.read_csv(RECORDS / "claims.csv", dtype={"seeds": "Int64"}).set_index("claim")
+    lines = [line.strip("| ").split(" | ") for line in quoted.splitlines() if line.startswith("| ")][1:]
+    assert len(lines) == 5
+    for claim, said, effect, test in lines:
+        row = rows.loc[claim]
+        assert (said, test) == (row["verdict"], row["test"])
+        assert effect == (f"{row['effect']:+.2g} ({row['low']:+.2g} to {row['high']:+.2g}), {row['seeds']} seeds")
+    calibrated = pd.read_csv(RECORDS / "calibration-cpu.csv").set_index("optimizer")["test_accuracy"]
+    assert f"{calibrated['sgd']:.1%} and {calibrated['adamw']:.1%}".replace("%", " %") in quoted
