@@ -119,3 +119,10 @@ def test_bad_settings(options, message):
 def test_gradients_of_a_wrong_shape_are_refused():
     with pytest.raises(ValueError, match=r"Invalid shape of gradients: \(3,\); allowed: \[T, n\]"):
         respond("adam", np.ones(3))
+
+
+def test_an_optimizer_that_was_registered_descends_by_its_name(lion):
+    ours = descend("beale", "lion", 20, lr=0.1, weight_decay=0.1, betas=(0.8, 0.9))
+    assert ours.equals(descend("beale", lion, 20, lr=0.1, weight_decay=0.1, betas=(0.8, 0.9)))
+    assert sweep("beale", "lion", [0.1], 20).equals(sweep("beale", lion, [0.1], 20))
+    np.testing.assert_allclose(respond("lion", np.array([[2.0], [-9.0], [0.0]])), [[-1.0], [1.0], [1.0]])

@@ -76,7 +76,7 @@ def _title(cls: type) -> str:
 
 
 def _check_arguments(name: str, cls: type[Optimizer]) -> None:
-    _, *settings = inspect.signature(cls).parameters.values()
+    settings = list(inspect.signature(cls).parameters.values())[1:]
     known = {p.name: p.default for p in settings}
     for setting in ("lr", "weight_decay"):
         if not is_number(known.get(setting)):

@@ -195,8 +195,10 @@ class TrainConfig(BaseModel):
         """The same run with everything that this machine or an optimizer's default decides written out.
 
         Raises:
-            ValueError: this machine does not have the device or the precision.
+            ValueError: this machine does not have the device or the precision, or this process not the optimizer, if
+                the config came from another.
         """
+        check_name(self.optimizer)
         spec = OPTIMIZERS[self.optimizer]
         device = resolve_device(self.device)
         return self.model_copy(update={

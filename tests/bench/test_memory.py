@@ -47,3 +47,8 @@ def test_an_unknown_method_is_refused():
 def test_a_model_needs_inputs():
     with pytest.raises(ValueError, match="inputs are missing"):
         bench_memory(nn.Linear(2, 2))
+
+
+def test_a_readers_own_optimizer_is_counted(lion):
+    row = bench_memory(nn.Linear(8, 4), torch.ones(2, 8), ["lion"]).iloc[0]
+    assert row["moments"] == 4 * (8 * 4 + 4) and row["other"] == row["masks"] == 0

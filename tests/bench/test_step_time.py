@@ -78,3 +78,12 @@ def test_a_contender_that_is_not_installed_says_so(monkeypatch):
         contender.label, contender.make, package="no_such_package"))
     table = bench_step_time({"small": SHAPES}, ["pytorch_optimizer_spam"], repeats=1)
     assert table["note"].iloc[0] == "no_such_package is not installed" and table["seconds"].isna().all()
+
+
+def test_a_readers_own_optimizer_is_timed_and_its_traffic_told_from_its_state(lion):
+    data = bench_step_time({"tiny": [(64, 32), (64,)]}, ["lion", "torch_fused"], repeats=2, first_steps=())
+    row = data.set_index("contender").loc["lion"]
+    moved = row["gigabytes_per_second"] * 1e9 * row["seconds"] / row["parameters"]
+    assert moved == pytest.approx(20) and row["label"] == "Lion" and row["state_bytes_per_parameter"] == 4
+    with pytest.raises(ValueError, match="unknown contender 'lionn'; allowed: .*lion.*Did you mean 'lion'"):
+        bench_step_time({}, ["lionn"])

@@ -16,7 +16,7 @@ from adamw_lab.figures.landscapes import (
     landscapes_figure,
     look,
 )
-from adamw_lab.figures.style import COLOURS, at_width
+from adamw_lab.figures.style import COLOURS, SPARE_COLOURS, at_width
 
 
 @pytest.fixture
@@ -92,9 +92,10 @@ def test_a_sweep_is_drawn_as_it_is(axes):
     assert axes[0].lines[0].get_xydata().tolist() == table[["lr", "mean_loss"]].values.tolist()
 
 
-def test_a_readers_own_optimizer_is_black_and_keeps_its_name(axes):
+def test_a_readers_own_optimizer_has_a_colour_that_no_other_has_and_keeps_its_name(axes):
     fig_paths(axes[0], "beale", {"mine": descend("beale", "adam", 3, lr=0.1)})
-    assert look("mine") == {"color": "black", "linestyle": "-", "label": "mine"}
+    assert look("mine") == {"color": SPARE_COLOURS[0], "linestyle": "-", "label": "mine"}
+    assert SPARE_COLOURS[0] not in COLOURS.values()
     assert look("sgd_plain")["color"] == look("sgd")["color"] == COLOURS["sgd"]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, save
-from adamw_lab.optim import OPTIMIZERS
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, SPARE_COLOURS, SPARE_MARKERS, new_figure, save
+from adamw_lab.optim import OPTIMIZERS, register
 
 # Machado, Oliveira, Fernandes 2009, severity 1.
 COLOUR_BLIND = {
@@ -34,11 +34,28 @@ def lab(rgb):
 @pytest.mark.parametrize("kind", COLOUR_BLIND)
 def test_the_studied_optimizers_differ_for_colour_blind_eyes(kind):
     seen = {}
-    for name in ("sgd", "adam", "adamw", "adamwadv", "adamwspam", "adamwprune"):
-        linear = np.array([((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(COLOURS[name])])
+    studied = {name: COLOURS[name] for name in ("sgd", "adam", "adamw", "adamwadv", "adamwspam", "adamwprune")}
+    for name, colour in {**studied, **{colour: colour for colour in SPARE_COLOURS}}.items():
+        linear = np.array([((c + 0.055) / 1.055) ** 2.4 if c > 0.04 else c / 12.92 for c in to_rgb(colour)])
         seen[name] = lab(np.clip(np.array(COLOUR_BLIND[kind]) @ linear, 0, 1))
     for one, other in itertools.combinations(seen, 2):
         assert np.linalg.norm(seen[one] - seen[other]) > 10, (one, other)
+
+
+def test_what_a_reader_registers_looks_like_none_of_the_others(lion, fresh_names):
+    assert not set(SPARE_COLOURS) & set(COLOURS.values()) and not set(SPARE_MARKERS) & set(MARKERS.values())
+    names = ["lion", *(f"mine_{i}" for i in range(15))]
+    for i, name in enumerate(names[1:]):
+        register(name, type(f"Mine{i}", (lion,), {}))
+    assert len({COLOURS[name] for name in names[:4]}) == len({MARKERS[name] for name in names[:4]}) == 4
+    assert len({(COLOURS[name], MARKERS[name]) for name in names}) == 16
+    assert NAMES["lion"] == "Lion" and NAMES["mine_3"] == "Mine3" and set(NAMES) == set(COLOURS)
+
+
+def test_a_class_that_is_called_like_another_goes_by_the_name_it_is_registered_under(lion, fresh_names):
+    register("adamw_of_mine", type("AdamW", (lion,), {}))
+    register("lion_2", type("Lion", (lion,), {}))
+    assert [NAMES[name] for name in ("adamw_of_mine", "lion_2", "lion")] == ["adamw_of_mine", "lion_2", "lion"]
 
 
 DRAW = """
