@@ -49,7 +49,11 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
             fig_effects(ax, table, [NAMES[name] for name in names], noise, scale=scale, shift=shift, filled=filled)
         ax.set(title=TITLES[task], xlabel=f"gain on AdamW ({UNITS[task]})")
         if task.startswith(("lstm", "gpt")):
-            ax.set_xscale("symlog", linthresh=max(noise, 1e-6))
+            least = max(noise, 1e-6)
+            ax.set_xscale("symlog", linthresh=least)
+            ticks = [size for size in (1e-3, 1e-1) if size > 2 * least]
+            ax.set_xticks([-size for size in ticks] + [0.0] + ticks, [f"-{size:g}" for size in ticks] + ["0"]
+                          + [f"{size:g}" for size in ticks])
         if ax is not axes[0]:
             ax.set_yticklabels([])
     return figure

@@ -20,7 +20,7 @@ def _scaled(task: str) -> tuple[str, float, str]:
 
 def sensitivity_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     """What each learning rate reaches on validation, the better of its weight decays, a line an optimizer."""
-    figure, axes = new_figure(len(tasks), width=7.0, height=2.7)
+    figure, axes = new_figure(len(tasks), width=7.0, height=3.0)
     for ax, task, runs in zip(axes, tasks, tables, strict=True):
         measure, scale, label = _scaled(task)
         finished = runs[runs["status"] == "finished"]
@@ -29,9 +29,10 @@ def sensitivity_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> 
             best = scale * (by.max() if scale > 1 else by.min())
             ax.plot(best.index, best, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
         ax.set(xscale="log", title=TITLES[task], xlabel="learning rate", ylabel=label)
-        if scale == 1:
+        low, high = ax.get_ylim()
+        if scale == 1 and high > 10 * max(low, 1e-9):
             ax.set_yscale("log")
-    axes[0].legend(fontsize=6)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
