@@ -157,7 +157,7 @@ CALIBRATION = Study(
     figure="",
     compared="test accuracy after the last epoch with the published 94.9 (ResNet-18, an unverified submission) and "
              "95.6 (ResNet-20 with random erasing)",
-    given_up="in profile cpu all but two epochs, what an hour of one core allows; --profile day has thirty, resumable",
+    given_up="in profile cpu all but two epochs, half an hour of a core a run; --profile day has thirty, resumable",
 )
 PART_STUDIES: dict[str, Study] = {
     "spam-ablation": SPAM, "pruning-lenet5": PRUNING_LENET, "pruning-resnet18": PRUNING_RESNET, "betas": BETAS,

@@ -13,7 +13,7 @@ from adamw_lab.experiments.points import Conditions, Point
 
 KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
 LEAKS = """
-import builtins, json, os, sys, tempfile, threading
+import builtins, gc, json, os, sys, tempfile, threading
 import numpy, matplotlib, matplotlib.pyplot as plt, pandas, torch
 parent = os.getppid()
 facts = {
@@ -22,6 +22,7 @@ facts = {
     "numpy": numpy.random.rand(), "backend": matplotlib.get_backend(), "torch_seed": torch.initial_seed(),
     "threads": torch.get_num_threads(), "omp": os.environ["OMP_NUM_THREADS"], "argv": sys.argv[0],
     "cuda": torch.cuda.is_initialized(), "main": __name__, "rows": len(pandas.DataFrame({"a": [1, 2]})),
+    "frozen": gc.get_freeze_count(),
 }
 builtins.leak = True
 os.environ["LEAK"] = "1"
@@ -69,6 +70,7 @@ def test_every_point_gets_a_fresh_process(tmp_path):
         assert "inline" in fact["backend"]
         assert str(fact["threads"]) == str(fact["numba_threads"]) == fact["omp"] == share
         assert fact["sum"] and fact["numba"] == 499500
+        assert fact["frozen"] > 100_000, "a search for garbage would copy the pages of all that the server imported"
     shown = nbformat.read(points[0].executed, as_version=4).cells[-1].outputs
     assert any("image/png" in output.get("data", {}) for output in shown), "plots appear as in any notebook"
 
