@@ -141,8 +141,13 @@ def _papermill(point: Point, kernels: Kernels, claimed: Claim) -> str:
     return ""
 
 
+POINTER = "For further information visit"
+"""How pydantic ends what it refuses, beneath the line that says why."""
+
+
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(POINTER)]
+    return (lines or [""])[-1]
 
 
 def _iso(time: datetime) -> str:

@@ -13,6 +13,8 @@ import pytest
 
 from adamw_lab.experiments.batch import run_points
 from adamw_lab.experiments.executors import LocalExecutor
+from adamw_lab.experiments.gridrun import run_grid
+from adamw_lab.experiments.grids import Grid
 from adamw_lab.experiments.locks import claim, holder
 from adamw_lab.experiments.points import Conditions, Point
 from adamw_lab.experiments.store import is_done
@@ -172,3 +174,11 @@ def ended(pid):
             return True
         time.sleep(0.1)
     return False
+
+
+def test_a_kernel_that_does_not_know_a_readers_optimizer_says_how_it_would(lion, tmp_path):
+    notebook = Path(__file__).resolve().parents[2] / "notebooks" / "08_resnet_experiment.ipynb"
+    grid = Grid(base={"optimizer": "lion", "model": "mlp", "epochs": 1})
+    (outcome,) = run_grid(notebook, grid, out=tmp_path, jobs=1)
+    assert outcome.status == "failed"
+    assert "unknown optimizer 'lion'" in outcome.error and "adamw_lab.optim.register('lion'" in outcome.error
