@@ -31,7 +31,7 @@ CONTROLS = {
     "pruning": several(("adamwprune", "magnitude", "movement"), PRUNING.keys(), "ways to prune",
                        "each a bar beside no pruning; Ctrl or Shift chooses several"),
 }
-RIGHT = 'style="text-align: right; padding-left: 1em; line-height: 1.5"'
+RIGHT = 'style="text-align: right; padding-left: 1.5em"'
 PARTS = ("weights", "gradients", "moments", "masks", "scores", "copies", "total")
 
 
@@ -77,7 +77,9 @@ def counted(model: str) -> tuple[int, int]:
 
 def bytes_table(choices: Mapping[str, Mapping[str, int]]) -> str:
     """The numbers behind the bars, to the byte, as an HTML table."""
-    head = "".join(f'<th scope="col" {RIGHT}>{part}</th>' for part in PARTS)
-    rows = "".join(f'<tr><th scope="row">{name}</th>' + "".join(f"<td {RIGHT}>{sizes[part]:,}</td>" for part in PARTS)
-                   + "</tr>" for name, sizes in choices.items())
-    return f"<table><tr><th>bytes</th>{head}</tr>{rows}</table>"
+    names = "".join(f'<th scope="col" {RIGHT}>{name}</th>' for name in choices)
+    rows = [f"<tr><th>bytes</th>{names}</tr>"]
+    for part in PARTS:
+        numbers = "".join(f"<td {RIGHT}>{sizes[part]:,}</td>" for sizes in choices.values())
+        rows.append(f'<tr><th scope="row" style="text-align: left">{part}</th>{numbers}</tr>')
+    return f'<table style="line-height: 1.4">{"".join(rows)}</table>'
