@@ -95,9 +95,11 @@ def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataF
     keep_lines(ax, {*runs, *(mark_spike(ax, at) for at in spikes or {})})
     first = max(gap.iloc[0] for gap in gaps.values())
     least = min(gap.min() for gap in gaps.values())
-    ax.set(yscale="log", xlim=(0, max(run["step"].iloc[-1] for run in runs.values())),
-           ylim=(max(0.5 * least, FLOOR), 30 * first), xlabel="step", ylabel="loss above the lowest")
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    if ax.get_yscale() != "log":
+        ax.set(yscale="log", xlabel="step", ylabel="loss above the lowest")
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlim=(0, max(run["step"].iloc[-1] for run in runs.values())),
+           ylim=(max(0.5 * least, FLOOR), 30 * first))
 
 
 def fig_strides(ax: Axes, run: pd.DataFrame, name: str) -> None:

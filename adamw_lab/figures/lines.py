@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 
@@ -27,3 +28,9 @@ def keep_lines(ax: Axes, gids: set[str]) -> None:
     """Remove all lines but those of these names."""
     for line in [line for line in ax.lines if line.get_gid() not in gids]:
         line.remove()
+
+
+def snap_limits(ax: Axes, parts: int = 3) -> None:
+    """Widen a logarithmic y axis to whole thirds of decades, so that it stands still while the data move a little."""
+    low, high = np.log10(ax.get_ylim())
+    ax.set_ylim(10 ** (np.floor(parts * low) / parts), 10 ** (np.ceil(parts * high) / parts), auto=None)

@@ -25,10 +25,11 @@ def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Ma
     for name, run in runs.items():
         move_line(ax, name, run["step"], run[column], color=COLOURS[name], label=NAMES[name])
     keep_lines(ax, marks | set(runs))
+    if ax.get_yscale() != "log":
+        ax.set(yscale="log", xlabel="step", ylabel=QUANTITIES[column])
+        ax.yaxis.set_minor_formatter(NullFormatter())
     ax.relim()
     ax.autoscale_view()
-    ax.set(yscale="log", xlabel="step", ylabel=QUANTITIES[column])
-    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> None:

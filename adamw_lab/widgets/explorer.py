@@ -1,24 +1,19 @@
 """`explore`: a pure figure function, and controls that redraw it as they are moved."""
 
 import html
-import io
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from adamw_lab.figures.style import new_figure
+from adamw_lab.widgets.canvas import SCREEN, Canvas
 from adamw_lab.widgets.controls import Control, values_of
 from adamw_lab.widgets.export import as_code, as_command, save_figure
 from adamw_lab.widgets.frontend import cell_id
 
-SCREEN, SHARP = 110, 1.25
-"""Pixels of the page for an inch of the figure, and of the picture for a pixel of the page."""
 _live: dict[tuple[str, str], "Explorer"] = {}
 
 
@@ -176,29 +171,6 @@ class Explorer:
             return {"text/plain": "an explorer that was closed"}
         picture = {} if self.message else {"image/png": b64encode(self.picture.value).decode()}
         return {**self.box._repr_mimebundle_(**kinds), **picture, "text/plain": f"explore({self.fig_fn.__name__})"}
-
-
-class Canvas:
-    """A figure as PNG, fast: the layout is made anew only when a tick label has become longer than any before it."""
-
-    def __init__(self, figure: Figure) -> None:
-        self.figure, self.room = figure, None
-        figure.set_dpi(SCREEN * SHARP)
-        self.agg = FigureCanvasAgg(figure)
-
-    def png(self) -> bytes:
-        """The bytes of a PNG file."""
-        self.agg.draw()
-        needed = [max((len(tick.label1.get_text()) for tick in ax.yaxis.majorTicks), default=0)
-                  for ax in self.figure.axes]
-        if self.room and any(map(int.__gt__, needed, self.room)):
-            self.figure.set_layout_engine("constrained")
-            self.agg.draw()
-        self.figure.set_layout_engine("none")
-        self.room = list(map(max, needed, self.room or needed))
-        file = io.BytesIO()
-        Image.fromarray(np.asarray(self.agg.buffer_rgba())).convert("RGB").save(file, "png", compress_level=1)
-        return file.getvalue()
 
 
 def close_all(widget: Any) -> None:

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from adamw_lab.descents import LRS, RULES
 from adamw_lab.figures.landscapes import CLASSICS, fig_trajectories, look
+from adamw_lab.figures.lines import snap_limits
 from adamw_lab.landscapes import LANDSCAPES, get_landscape
 from adamw_lab.widgets.controls import choice, log_slider, number, scale, several, slider
 from adamw_lab.widgets.explorer import Explorer, explore
@@ -63,10 +64,12 @@ def fig_landscape(ax: Axes, losses: Axes, *, landscape: str = "rosenbrock", opti
     runs = fig_trajectories(ax, landscape, optimizers, losses=losses, lr=lr, steps=steps, betas=betas,
                             weight_decay=weight_decay, noise=noise, seed=seed,
                             spikes={spike_at: spike_factor} if spike_at else {})
+    snap_limits(losses)
     ax.set_title(get_landscape(landscape).title)
-    losses.minorticks_off()  # ticks are what takes time in a redraw
-    for axis in (ax.xaxis, ax.yaxis, losses.xaxis):
-        axis.set_major_locator(MaxNLocator(5))
+    if losses.get_legend() is None:  # few ticks: they are what takes time in a redraw
+        losses.minorticks_off()
+        for axis in (ax.xaxis, ax.yaxis, losses.xaxis):
+            axis.set_major_locator(MaxNLocator(5))
     names = [look(name)["label"] for name in optimizers]
     if losses.get_legend() is None or [text.get_text() for text in losses.get_legend().texts] != names:
         shown = {line.get_label(): line for line in losses.lines}

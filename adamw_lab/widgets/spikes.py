@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from adamw_lab.figures.lines import snap_limits
 from adamw_lab.figures.spikes import fig_bowl
 from adamw_lab.optim import textbook
 from adamw_lab.spikes import descend_bowl_by
@@ -62,14 +63,17 @@ def fig_spike_lab(first_moment: Axes, second_moment: Axes, update: Axes, loss: A
              "adamwspam_published": (textbook.spam_published, resets)}
     runs = {name: descend_bowl_by(rule, {"lr": lr, **options}, steps=steps, spikes=places, seed=seed)
             for name, (rule, options) in rules.items()}
+    begun = first_moment.get_legend() is not None
     for ax, column in zip((first_moment, second_moment, update, loss), QUANTITIES, strict=True):
         fig_bowl(ax, runs, column, places)
         ax.set_xlim(0, steps)
-        ax.minorticks_off()  # ticks are what takes time in a redraw
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-    for ax in (first_moment, second_moment):
-        ax.tick_params(labelbottom=False)
-        ax.set_xlabel("")
-    if first_moment.get_legend() is None:
+        snap_limits(ax)
+        if not begun:  # few ticks: they are what takes time in a redraw
+            ax.minorticks_off()
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+    if not begun:
+        for ax in (first_moment, second_moment):
+            ax.tick_params(labelbottom=False)
+            ax.set_xlabel("")
         first_moment.legend(loc="upper right", fontsize=6.5)
     return runs

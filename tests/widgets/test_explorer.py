@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from adamw_lab.widgets import Explorer, choice, explore, log_slider, number, scale, several, slider, text, tick
+from adamw_lab.widgets.canvas import SCREEN, SHARP
 from adamw_lab.widgets.controls import values_of
-from adamw_lab.widgets.explorer import SCREEN, SHARP
 from adamw_lab.widgets.frontend import cell_id
 
 CONTROLS = {"slope": slider(1.0, -2.0, 2.0, "slope", "how steep"), "count": slider(5, 2, 50, "count", "of points"),
