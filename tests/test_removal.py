@@ -96,5 +96,5 @@ def test_a_second_call_moves_what_the_first_drew(candidates):
         np.testing.assert_array_equal(sizes.patches[1].get_data().values,
                                       candidates.sizes(candidates.masks("fisher", 0.7, "layer")))
         np.testing.assert_allclose(ranks.images[0].get_array() ** 2, candidates.rank_table("fisher", "random"))
-        assert f"{candidates.agreement('fisher', 'random'):.2f}" in ranks.get_title()
+        assert f"{candidates.agreement('fisher', 'random'):.2f}" in ranks.get_title("left")
         assert by_layer.get_xlabel() == "weights that go by fisher (%)"
