@@ -32,27 +32,66 @@ def descend_bowl(make: Make, *, steps: int = 300, spikes: Mapping[int, float] | 
     Raises:
         ValueError: a spike outside the run, or a size, number of steps or noise out of range.
     """
-    spikes = dict(spikes or {})
-    for name, value, low in (("steps", steps, 1), ("size", size, 1), ("noise", noise, 0)):
-        if not (math.isfinite(value) and value >= low):
-            raise ValueError(f"Invalid {name} value: {value!r}; allowed: a number of at least {low}")
-    for step in spikes:
-        if not 1 <= step <= steps:
-            raise ValueError(f"Invalid spike at step {step!r}; allowed: from 1 to {steps}")
-    generator = torch.Generator().manual_seed(seed)
-    noises = noise * torch.randn(steps, size, generator=generator, dtype=torch.float64)
-    w = nn.Parameter(torch.ones(size, dtype=torch.float64))
+    w = nn.Parameter(torch.ones(_checked_size(size), dtype=torch.float64))
     optimizer = make([w])
-    rows = []
-    for step in range(1, steps + 1):
-        before = w.detach().clone()
-        w.grad = (before + noises[step - 1]) * spikes.get(step, 1.0)
+
+    def step(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        w.grad = g
         optimizer.step()
         state = optimizer.state[w]
-        rows.append({"step": step, "loss": float(w.detach().square().mean()) / 2, "grad_norm": float(w.grad.norm()),
-                     "first_moment": _rms(state["exp_avg"]), "second_moment": _rms(state["exp_avg_sq"].sqrt()),
-                     "update": _rms(w.detach() - before)})
-    return pd.DataFrame(rows)
+        return w.detach().clone(), state["exp_avg"].clone(), state["exp_avg_sq"].clone()
+
+    return _descend(step, steps, spikes, noise, size, seed)
+
+
+def descend_bowl_by(rule: Callable[..., Tensor], options: Mapping[str, Any], *, steps: int = 300,
+                    spikes: Mapping[int, float] | None = None, noise: float = 1.0, size: int = 64,
+                    seed: int = 0) -> pd.DataFrame:
+    """`descend_bowl` by a rule of `optim.textbook` with Adam's two moments: the same, and fast enough for a slider.
+
+    `options` are the rule's.
+    """
+    w, state = torch.ones(_checked_size(size), dtype=torch.float64), {}
+
+    def step(g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        nonlocal w
+        w = rule(w, g, state, **options)
+        return w, state["exp_avg"], state["exp_avg_sq"]
+
+    with torch.inference_mode():
+        return _descend(step, steps, spikes, noise, size, seed)
+
+
+def _descend(step: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], steps: int, spikes: Mapping[int, float] | None,
+             noise: float, size: int, seed: int) -> pd.DataFrame:
+    """`step`: gradient -> weights, m and v after it, which it does not change later."""
+    spikes = dict(spikes or {})
+    for name, value, low in (("steps", steps, 1), ("noise", noise, 0)):
+        if not (math.isfinite(value) and value >= low):
+            raise ValueError(f"Invalid {name} value: {value!r}; allowed: a number of at least {low}")
+    for at in spikes:
+        if not 1 <= at <= steps:
+            raise ValueError(f"Invalid spike at step {at!r}; allowed: from 1 to {steps}")
+    generator = torch.Generator().manual_seed(seed)
+    noises = noise * torch.randn(steps, size, generator=generator, dtype=torch.float64)
+    w = torch.ones(size, dtype=torch.float64)
+    gradients, walked = [], []
+    for t in range(1, steps + 1):
+        gradients.append((w + noises[t - 1]) * spikes.get(t, 1.0))
+        walked.append(step(gradients[-1]))
+        w = walked[-1][0]
+    weights, m, v = (torch.stack(kind) for kind in zip(*walked, strict=True))
+    moves = torch.diff(weights, dim=0, prepend=torch.ones(1, size, dtype=torch.float64))
+    return pd.DataFrame({
+        "step": range(1, steps + 1), "loss": weights.square().mean(1) / 2,
+        "grad_norm": torch.stack(gradients).norm(dim=1),
+        "first_moment": _rms(m), "second_moment": _rms(v.sqrt()), "update": _rms(moves)})
+
+
+def _checked_size(size: int) -> int:
+    if not (math.isfinite(size) and size >= 1):
+        raise ValueError(f"Invalid size value: {size!r}; allowed: a number of at least 1")
+    return size
 
 
 def spike_scores(gradients: Tensor) -> Tensor:
@@ -107,5 +146,6 @@ def steps_until_calm(spiked: pd.DataFrame, calm: pd.DataFrame, column: str, at: 
     return 0 if pd.isna(last) else int(spiked["step"][last]) - at + 1
 
 
-def _rms(t: Tensor) -> float:
-    return float(t.square().mean().sqrt())
+def _rms(t: Tensor) -> Tensor:
+    """[T, n] -> [T]."""
+    return t.square().mean(1).sqrt()

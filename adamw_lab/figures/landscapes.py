@@ -5,6 +5,7 @@ that a slider need not begin anew; what is shown is the same as on fresh axes.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from adamw_lab.descents import best_lr, descend
+from adamw_lab.descents import RULES, best_lr, descend
+from adamw_lab.figures.lines import keep_lines, mark_spike, move_line
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 from adamw_lab.landscapes import LANDSCAPES, Landscape, get_landscape
 
 CLASSICS = ("sgd_plain", "sgd", "adagrad", "rmsprop", "adam")
 FLOOR = 1e-8
 """Losses closer than this to the lowest, and shorter steps, are drawn here."""
+_best_lr = lru_cache(maxsize=1000)(best_lr)
 _GROUND = ("#FFFFFF", "#F8F8F6", "#F1F1EE", "#EAEAE6", "#E3E3DE", "#DCDCD6", "#D5D5CE", "#CECEC6", "#C7C7BE")
 
 
@@ -51,7 +54,9 @@ def fig_trajectories(ax: Axes, landscape: str | Landscape = "rosenbrock", optimi
     """
     runs = {}
     for name in optimizers:
-        rate = best_lr(landscape, name, steps=steps, betas=betas, noise=noise, seed=seed) if lr is None else lr
+        # Found once: a slider that moves something else need not wait for the search. The reader's own may change.
+        search = _best_lr if isinstance(name, str) and name in RULES else best_lr
+        rate = search(landscape, name, steps=steps, betas=betas, noise=noise, seed=seed) if lr is None else lr
         runs[name] = descend(landscape, name, steps, lr=rate, betas=betas, weight_decay=weight_decay, noise=noise,
                              spikes=spikes, seed=seed)
     fig_paths(ax, landscape, runs)
@@ -71,13 +76,13 @@ def fig_paths(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataFr
     for name, run in runs.items():
         # The last bits of a sine differ between processors; four decimals do not.
         x, y = run["x"].round(4), run["y"].round(4)
-        _line(ax, name, x, y, linewidth=1.1, **look(name))
+        move_line(ax, name, x, y, linewidth=1.1, **look(name))
         colour = look(name)["color"]
         faces = ("white", colour) if name == "sgd_plain" else (colour, "white")
-        _line(ax, f"{name} end", x[-1:], y[-1:], marker=marker_of(name), color=faces[0],
-              markersize=5, markeredgecolor=faces[1], markeredgewidth=0.7, linestyle="none", zorder=4)
+        move_line(ax, f"{name} end", x[-1:], y[-1:], marker=marker_of(name), color=faces[0],
+                  markersize=5, markeredgecolor=faces[1], markeredgewidth=0.7, linestyle="none", zorder=4)
         shown |= {name, f"{name} end"}
-    _drop_others(ax, shown)
+    keep_lines(ax, shown | {"start", "minima"})
 
 
 def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataFrame],
@@ -86,11 +91,8 @@ def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataF
     lowest = get_landscape(landscape).lowest
     gaps = {name: np.clip(run["loss"] - lowest, FLOOR, None) for name, run in runs.items()}
     for name, run in runs.items():
-        _line(ax, name, run["step"], gaps[name], **look(name))
-    for at in spikes or {}:
-        _line(ax, f"spike {at}", [at, at], [0, 1], color="#9A9A9A", linewidth=0.8, linestyle=":",
-              transform=ax.get_xaxis_transform())
-    _drop_others(ax, {*runs, *(f"spike {at}" for at in spikes or {})})
+        move_line(ax, name, run["step"], gaps[name], **look(name))
+    keep_lines(ax, {*runs, *(mark_spike(ax, at) for at in spikes or {})})
     first = max(gap.iloc[0] for gap in gaps.values())
     least = min(gap.min() for gap in gaps.values())
     ax.set(yscale="log", xlim=(0, max(run["step"].iloc[-1] for run in runs.values())),
@@ -101,8 +103,8 @@ def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataF
 def fig_strides(ax: Axes, run: pd.DataFrame, name: str) -> None:
     """The length of each step along x (strong) and along y (faint, dashed) of one run, on a logarithmic axis."""
     for coordinate, alpha, dashes in (("x", 1.0, "-"), ("y", 0.55, (0, (2, 1)))):
-        _line(ax, coordinate, run["step"][1:], run[coordinate].diff().abs()[1:].clip(lower=FLOOR),
-              color=look(name)["color"], alpha=alpha, linestyle=dashes, label=f"along {coordinate}")
+        move_line(ax, coordinate, run["step"][1:], run[coordinate].diff().abs()[1:].clip(lower=FLOOR),
+                  color=look(name)["color"], alpha=alpha, linestyle=dashes, label=f"along {coordinate}")
     ax.set(yscale="log", xlabel="step", ylabel="length of a step")
     ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -156,17 +158,3 @@ def _ground(ax: Axes, place: Landscape) -> None:
             markeredgewidth=0.5, linestyle="none", zorder=5, gid="minima")
     ax.set(xlim=place.domain[0], ylim=place.domain[1], xlabel="x", ylabel="y")
     ax.grid(visible=False)
-
-
-def _line(ax: Axes, gid: str, x: Sequence[float], y: Sequence[float], **properties: Any) -> None:
-    """Move the line of that name, or draw it."""
-    for line in ax.lines:
-        if line.get_gid() == gid:
-            line.set_data(x, y)
-            return
-    ax.plot(x, y, gid=gid, **properties)
-
-
-def _drop_others(ax: Axes, gids: set[str]) -> None:
-    for line in [line for line in ax.lines if line.get_gid() not in gids | {"start", "minima"}]:
-        line.remove()

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from adamw_lab.pruning import sparsity_at
+from adamw_lab.figures.lines import keep_lines, move_line
+from adamw_lab.pruning import SCHEDULES, sparsity_at
+from adamw_lab.pruning.schedules import check_schedule
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
@@ -27,13 +29,20 @@ def fig_agreement(ax: Axes, table: pd.DataFrame) -> None:
 
 def fig_schedules(ax: Axes, schedules: Sequence[str], *, target: float, begin_step: int, end_step: int,
                   total_steps: int, update_every: int) -> None:
-    """Sparsity in % over a run, as it is applied: a stair at every mask update; a line for each schedule."""
-    steps = np.arange(total_steps + 1)
-    updates = [s for s in steps if begin_step <= s < end_step and (s - begin_step) % update_every == 0] + [end_step]
-    for name, colour in zip(schedules, COLOURS, strict=False):
-        levels = [100 * sparsity_at(int(s), begin_step=begin_step, end_step=end_step, target=target, schedule=name)
-                  for s in updates]
-        ax.step([0, *updates, total_steps], [0, *levels, levels[-1]], where="post", color=colour,
-                label=name.replace("_", " "))
-    ax.set(xlabel="step", ylabel="weights pruned (%)", ylim=(0, 100 * target * 1.08), xlim=(0, total_steps))
+    """Sparsity in % over a run, as it is applied: a stair at every mask update; a line for each schedule.
+
+    A second call with the same axes moves what is there.
+    """
+    for name in schedules:
+        check_schedule(begin_step=begin_step, end_step=end_step, target=target, schedule=name,
+                       update_every=update_every)
+    if {line.get_gid() for line in ax.lines} != set(schedules):
+        keep_lines(ax, set())  # in the order of fresh axes
+    updates = [*range(begin_step, end_step, update_every), end_step]
+    for name in schedules:
+        levels = [100 * sparsity_at(step, begin_step=begin_step, end_step=end_step, target=target, schedule=name)
+                  for step in updates]
+        move_line(ax, name, [0, *updates, total_steps], [0, *levels, levels[-1]], drawstyle="steps-post",
+                  color=COLOURS[list(SCHEDULES).index(name)], label=name.replace("_", " "))
+    ax.set(xlabel="step", ylabel="weights pruned (%)", ylim=(0, max(108 * target, 1)), xlim=(0, total_steps))
     ax.legend(loc="lower right")

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from adamw_lab.figures.lines import keep_lines, mark_spike, move_line
 from adamw_lab.figures.style import COLOURS, NAMES, WIDTH, new_figure
 from adamw_lab.optim import build_optimizer
 from adamw_lab.spikes import descend_bowl
@@ -18,12 +19,14 @@ QUANTITIES = {"loss": "loss", "first_moment": "m, root mean square", "second_mom
 def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Mapping[int, float]) -> None:
     """One quantity of `spikes.descend_bowl` over the steps, a line for each optimizer (a key of `NAMES`).
 
-    Dotted lines mark the spikes.
+    Dotted lines mark the spikes. A second call with the same axes moves what is there.
     """
-    for step in spikes:
-        ax.axvline(step, color="#9A9A9A", linewidth=0.8, linestyle=":")
+    marks = {mark_spike(ax, step) for step in spikes}
     for name, run in runs.items():
-        ax.plot(run["step"], run[column], color=COLOURS[name], label=NAMES[name])
+        move_line(ax, name, run["step"], run[column], color=COLOURS[name], label=NAMES[name])
+    keep_lines(ax, marks | set(runs))
+    ax.relim()
+    ax.autoscale_view()
     ax.set(yscale="log", xlabel="step", ylabel=QUANTITIES[column])
     ax.yaxis.set_minor_formatter(NullFormatter())
 

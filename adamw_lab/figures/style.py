@@ -135,13 +135,13 @@ def at_width(width: float | None) -> Iterator[None]:
         _width.reset(token)
 
 
-def new_figure(columns: int = 1, *, width: float = WIDTH, height: float = 2.4) -> tuple[Figure, list]:
-    """A figure in the project's style and its axes, side by side; sizes in inches."""
+def new_figure(columns: int = 1, *, rows: int = 1, width: float = WIDTH, height: float = 2.4) -> tuple[Figure, list]:
+    """A figure in the project's style and its axes, row by row; sizes in inches."""
     use_style()
-    rows, asked = 1, _width.get()
+    asked = _width.get()
     if asked is not None:
         if asked < SQUEEZE * width:
-            rows, columns, height = columns, 1, height * columns
+            rows, columns, height = rows * columns, 1, height * columns
         width = asked
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
     plt.close(figure)  # pyplot forgets it, so that a notebook shows it where it is asked for and not twice
