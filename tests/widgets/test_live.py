@@ -24,8 +24,8 @@ def uninterrupted():
 
 @pytest.fixture
 def shown(tmp_path, monkeypatch):
-    """A widget that looks at every step, and is closed after the test."""
-    monkeypatch.setattr("adamw_lab.widgets.live_run.LOOK", 0.0)
+    """A widget that looks every few steps, and is closed after the test."""
+    monkeypatch.setattr("adamw_lab.widgets.live_run.LOOK", 0.02)
     monkeypatch.setattr("adamw_lab.widgets.live_run.SHARE", 0)
     widget = LiveTraining(CONFIG, tmp_path / "run")
     yield widget
