@@ -76,8 +76,9 @@ def _descend(step: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], steps: int
     noises = noise * torch.randn(steps, size, generator=generator, dtype=torch.float64)
     w = torch.ones(size, dtype=torch.float64)
     gradients, walked = [], []
-    for t in range(1, steps + 1):
-        gradients.append((w + noises[t - 1]) * spikes.get(t, 1.0))
+    for t, noisy in enumerate(noises.unbind(), start=1):
+        g = w + noisy
+        gradients.append(g * spikes[t] if t in spikes else g)
         walked.append(step(gradients[-1]))
         w = walked[-1][0]
     weights, m, v = (torch.stack(kind) for kind in zip(*walked, strict=True))

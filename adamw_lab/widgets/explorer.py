@@ -17,7 +17,7 @@ from adamw_lab.widgets.controls import Control, values_of
 from adamw_lab.widgets.export import as_code, as_command, save_figure
 from adamw_lab.widgets.frontend import cell_id
 
-SCREEN, SHARP = 110, 1.5
+SCREEN, SHARP = 110, 1.25
 """Pixels of the page for an inch of the figure, and of the picture for a pixel of the page."""
 _live: dict[tuple[str, str], "Explorer"] = {}
 
@@ -187,7 +187,8 @@ class Canvas:
     def png(self) -> bytes:
         """The bytes of a PNG file."""
         self.agg.draw()
-        needed = [max((len(label.get_text()) for label in ax.get_yticklabels()), default=0) for ax in self.figure.axes]
+        needed = [max((len(tick.label1.get_text()) for tick in ax.yaxis.majorTicks), default=0)
+                  for ax in self.figure.axes]
         if self.room and any(map(int.__gt__, needed, self.room)):
             self.figure.set_layout_engine("constrained")
             self.agg.draw()

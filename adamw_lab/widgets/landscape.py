@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from adamw_lab.descents import LRS, RULES
 from adamw_lab.figures.landscapes import CLASSICS, fig_trajectories, look
@@ -63,5 +64,11 @@ def fig_landscape(ax: Axes, losses: Axes, *, landscape: str = "rosenbrock", opti
                             weight_decay=weight_decay, noise=noise, seed=seed,
                             spikes={spike_at: spike_factor} if spike_at else {})
     ax.set_title(get_landscape(landscape).title)
-    losses.legend(ncols=2, loc="upper right", columnspacing=1, fontsize=6.5)
+    losses.minorticks_off()  # ticks are what takes time in a redraw
+    for axis in (ax.xaxis, ax.yaxis, losses.xaxis):
+        axis.set_major_locator(MaxNLocator(5))
+    names = [look(name)["label"] for name in optimizers]
+    if losses.get_legend() is None or [text.get_text() for text in losses.get_legend().texts] != names:
+        shown = {line.get_label(): line for line in losses.lines}
+        losses.legend([shown[name] for name in names], names, ncols=2, loc="upper right", columnspacing=1, fontsize=6.5)
     return runs
