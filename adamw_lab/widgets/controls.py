@@ -63,7 +63,7 @@ class Control:
             del traits["value"]  # to which None, if it is one of them, cannot be set at first
             traits["index"] = list(self.options.values()).index(value)
         return getattr(ipywidgets, self.kind)(
-            description=self.label, tooltip=self.help, description_tooltip=self.help, **traits,
+            description=self.label, tooltip=self.help, **traits,
             style={"description_width": "8.5em"}, layout={"width": "24em"})
 
 

@@ -106,7 +106,9 @@ class Explorer:
         self.status.value = f"{1000 * self.seconds:.0f} ms"
 
     def close(self) -> None:
-        """Let go of everything: the widgets at the front end, their observers, the figure."""
+        """Let go of everything: the widgets at the front end, their observers, the figure. Again: nothing."""
+        if self.box is None:
+            return
         for widget in self.controls.values():
             widget.unobserve_all()
         close_all(self.box)

@@ -66,10 +66,10 @@ class LiveRun:
         Nothing happens while it trains.
         """
         with LiveRun._starting:
-            if self.alive():
+            if self.alive() and self.state in ("running", "paused"):
                 return
             if LiveRun._training is not None:
-                LiveRun._training.stop()
+                LiveRun._training.stop()  # this one too, if its thread is about to end
             LiveRun._training = self
             self.error, self._next = None, 0.0
             self._halt.clear()

@@ -13,7 +13,7 @@ from adamw_lab.training import TrainConfig, fit
 
 def study(values, steps=10):
     """One run for each list of values, one value an epoch."""
-    runs = pd.DataFrame({"run": [f"r{i}" for i in range(len(values))], "lr": [0.1 * (i + 1) for i in range(len(values))]})
+    runs = pd.DataFrame([{"run": f"r{i}", "lr": 0.1 * (i + 1)} for i in range(len(values))])
     epochs = pd.DataFrame([{"run": f"r{i}", "epoch": e, "step": steps * e, "seconds": 0.5 * e, "loss": y}
                            for i, ys in enumerate(values) for e, y in enumerate(ys, start=1)])
     return Study("made up", runs, epochs)
