@@ -1,6 +1,8 @@
 """A training to watch: its curves grow while the notebook stays free."""
 
+import hashlib
 import html
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.live import fig_live
+from adamw_lab.provenance import checkout_of
 from adamw_lab.training import RunResult, TrainConfig
 from adamw_lab.widgets.explorer import Explorer, close_all, draw
 from adamw_lab.widgets.frontend import cell_id
@@ -17,7 +20,8 @@ LAYOUT = {"columns": 3, "width": 7.6, "height": 2.5}
 _shown: list["LiveTraining"] = []
 
 
-def live_training(config: TrainConfig, recorded: RunResult, run_dir: str | Path) -> "Figure | LiveTraining":
+def live_training(config: TrainConfig, recorded: RunResult, run_dir: str | Path | None = None
+                  ) -> "Figure | LiveTraining":
     """Buttons to start, pause, stop and resume a training, and its curves; where no front end is, those of a recorded
     run.
 
@@ -26,7 +30,9 @@ def live_training(config: TrainConfig, recorded: RunResult, run_dir: str | Path)
     Args:
         config: what to train.
         recorded: a run that has ended, drawn where nothing can be started.
-        run_dir: the folder of the training; what was stopped there goes on from its checkpoint.
+        run_dir: the folder of the training; what was stopped there goes on from its checkpoint, what has ended is read
+            back. None (default): one under `runs/live/` of the checkout that one works in, or else of this folder,
+            named by the resolved config.
     """
     if cell_id() is None:
         steps = int(recorded.summary["steps"])
@@ -37,8 +43,14 @@ def live_training(config: TrainConfig, recorded: RunResult, run_dir: str | Path)
         return draw(live, {}, LAYOUT)
     while _shown:
         _shown.pop().close()
-    _shown.append(LiveTraining(config, run_dir))
+    _shown.append(LiveTraining(config, _folder(config) if run_dir is None else run_dir))
     return _shown[-1]
+
+
+def _folder(config: TrainConfig) -> Path:
+    identity = json.dumps(config.resolved().identity(), sort_keys=True)
+    name = f"{config.model}-{config.optimizer}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    return checkout_of(Path.cwd() / "notebook") / "runs" / "live" / name
 
 
 class LiveTraining:
