@@ -12,6 +12,7 @@ from adamw_lab.guide import LEDGER, PRIORITIES, RULES, Recommendation, recommend
 from adamw_lab.widgets.controls import choice, log_slider, tick
 from adamw_lab.widgets.explorer import Explorer, explore
 from adamw_lab.widgets.memory import TITLES, counted
+from adamw_lab.widgets.words import scrolling
 
 CONTROLS = {
     "model": choice("resnet18", {title: name for name, title in TITLES.items()} | {"of the size below": "yours"},
@@ -28,7 +29,7 @@ CONTROLS = {
 def optimizer_advisor(given: Mapping[str, Any] | None = None) -> Figure | Explorer:
     """`fig_advice` under controls, the recommendation beneath it; `given` as in `explore`."""
     return explore(fig_advice, CONTROLS, given, width=7.6, height=3.3, notebook="11_hyperparameters",
-                   tell=Recommendation._repr_html_, code=_code)
+                   tell=lambda advice: scrolling(advice._repr_html_()), code=_code)
 
 
 def fig_advice(ax: Axes, *, model: str = "resnet18", parameters: float = 1e8, **wishes: Any) -> Recommendation:

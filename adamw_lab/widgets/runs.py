@@ -12,13 +12,14 @@ from adamw_lab.figures.runs import METRICS
 from adamw_lab.widgets.controls import choice, slider, text
 from adamw_lab.widgets.explorer import Explorer, explore
 from adamw_lab.widgets.export import as_code
+from adamw_lab.widgets.words import scrolling
 
 GROUPS = ("optimizer", "arm", "lr", "weight_decay", "seed", "model", "dataset", "batch_size", "epochs", "parameters",
           "optimizer_options", "status")
-FACTS = ("run", "arm", "optimizer", "seed", "lr", "weight_decay", "status")
+FACTS = ("run", "optimizer", "lr", "weight_decay", "status")
 ENDS = ("train_loss", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy", "sparsity", "seconds")
-ROWS = 12
-"""Of the table, at most; the rest is counted."""
+ROWS = 100
+"""Of the table, at most."""
 LAYOUT = {"width": 7.2, "height": 3.0}
 
 
@@ -46,10 +47,10 @@ def run_browser(studies: Sequence[str] = (), given: Mapping[str, Any] | None = N
 
 def runs_table(runs: pd.DataFrame) -> str:
     """The runs drawn, as an HTML table: what tells them apart, and how they ended."""
-    shown = runs[[name for name in (*FACTS, *ENDS) if name in runs]]
-    rest = f"<p>and {len(shown) - ROWS} more</p>" if len(shown) > ROWS else ""
+    shown = runs[[name for name in (*FACTS, *ENDS) if name in runs]].rename(columns=lambda name: name.replace("_", " "))
+    rest = f", the first {ROWS} of them:" if len(shown) > ROWS else ":"
     table = shown.head(ROWS).to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0)
-    return f"<p>{len(shown)} runs</p>{table}{rest}"
+    return scrolling(f"{len(shown)} runs{rest}{table}")
 
 
 def _code(values: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ def claims_of(advice):
 
 
 def test_its_words_are_recommends_and_follow_every_control(advisor):
-    assert advisor.below.value == recommend(11_173_962)._repr_html_()
+    assert recommend(11_173_962)._repr_html_() in advisor.below.value
     steps = [("model", "yours", {}), ("parameters", 1e9, {}), ("task", "prune", {"task": "prune"}),
              ("priority", "overhead", {"priority": "overhead"}), ("weight_decay", False, {"weight_decay": False}),
              ("noisy_gradients", True, {"noisy_gradients": True})]
@@ -32,7 +32,7 @@ def test_its_words_are_recommends_and_follow_every_control(advisor):
     for name, value, wish in steps:
         advisor.controls[name].value = value
         size, wishes = 10**9 if name == "parameters" else size, wishes | wish
-        assert advisor.message == "" and advisor.below.value == recommend(size, **wishes)._repr_html_()
+        assert advisor.message == "" and recommend(size, **wishes)._repr_html_() in advisor.below.value
 
 
 def test_its_marks_are_the_ledgers(advisor):
