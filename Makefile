@@ -40,7 +40,7 @@ test: $(ready)  ## the test suite
 lint: $(ready)  ## ruff
 	@$(lab) lint $(ARGS)
 
-lab: $(ready)  ## JupyterLab in notebooks/
+lab: $(ready)  ## JupyterLab on notebooks/00_start_here.ipynb
 	@$(lab) lab $(ARGS)
 
 notebooks: $(ready)  ## execute every notebook into runs/notebooks/

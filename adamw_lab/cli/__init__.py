@@ -305,18 +305,18 @@ def data(
 
 @app.command()
 def doctor() -> None:
-    """What is installed here and what will be used: versions, devices, kernels, data sets."""
-    from adamw_lab.cli.doctor import findings
+    """What is installed here, what works, what will be used; exit code 1 if something does not work that ought to."""
+    from adamw_lab.cli.doctor import examine
 
-    for name, value in findings():
-        typer.echo(f"{name:<18} {value}")
+    raise typer.Exit(1 if examine(typer.echo) else 0)
 
 
 @app.command(context_settings=PASS_ON)
 def lab(ctx: typer.Context) -> None:
-    """Start JupyterLab in notebooks/, on 127.0.0.1 with a token. Other options go to JupyterLab."""
-    root = f"--ServerApp.root_dir={checkout('notebooks')}"
-    become("jupyterlab", root, "--ServerApp.ip=127.0.0.1", *ctx.args)
+    """Start JupyterLab on notebooks/00_start_here.ipynb, on 127.0.0.1 with a token. Other options go to JupyterLab."""
+    from adamw_lab.cli.lab import lab_arguments
+
+    become("jupyterlab", *lab_arguments(checkout("notebooks").parent), *ctx.args)
 
 
 @app.command(context_settings=PASS_ON)

@@ -64,7 +64,7 @@ class Control:
             traits["index"] = list(self.options.values()).index(value)
         return getattr(ipywidgets, self.kind)(
             description=self.label, tooltip=self.help, **traits,
-            style={"description_width": "8.5em"}, layout={"width": "24em"})
+            style={"description_width": "10em"}, layout={"width": "28em"})
 
 
 def slider(value: float, low: float, high: float, label: str, help: str, *, step: float | None = None) -> Control:

@@ -130,8 +130,7 @@ class Explorer:
         import ipywidgets as w
 
         wide, high = (f"{SCREEN * self.layout[side]:.0f}px" for side in ("width", "height"))
-        name = self.fig_fn.__name__.removeprefix("fig_").replace("_", " ")
-        self.picture = w.Image(format="png", layout={"width": wide, "height": high}, tooltip=f"figure: {name}")
+        self.picture = w.Image(format="png", layout={"width": wide, "height": high})
         self.complaint = w.HTML(layout={"display": "none"})
         self.status, self.below = w.Label(layout={"height": "2em"}), w.HTML()
         self.output = w.Textarea(layout={"width": wide, "height": "5em"}, rows=3, tooltip="to be copied",
@@ -139,7 +138,7 @@ class Explorer:
         # A figure in a frame of its own size: nothing beneath it moves, whatever is shown.
         frame = w.Box([self.picture, self.complaint], layout={"width": wide, "height": high, "overflow": "hidden",
                                                               "flex": "0 0 auto"})
-        panel = w.Box(list(self.controls.values()), layout={"flex_flow": "row wrap", "max_width": "52em"})
+        panel = w.Box(list(self.controls.values()), layout={"flex_flow": "row wrap", "max_width": wide})
         return w.VBox([panel, frame, self.below, w.HBox([*self._buttons(), self.status]), self.output])
 
     def _buttons(self) -> list[Any]:

@@ -25,12 +25,13 @@ TITLES = {"lenet5": "LeNet-5", "resnet18": "ResNet-18, CIFAR-10", "resnet50": "R
 CONTROLS = {
     "model": choice("resnet18", {TITLES[name]: name for name in MODELS} | {"of the size below": "yours"}, "model",
                     "whose parameters are counted"),
-    "parameters": log_slider(1e9, 1e4, 1e12, "parameters", "of a model of your own; all but a hundredth prunable"),
+    "parameters": log_slider(1e9, 1.0, 1e12, "parameters", "of a model of your own, all of them prunable"),
     "optimizer": choice("adamw", {NAMES[name]: name for name in MOMENTS}, "optimizer", "whose state is kept"),
     "dtype": choice("float32", DTYPES.keys(), "dtype", "of weights, gradients and moments; under autocast: float32"),
     "pruning": several(("adamwprune", "magnitude", "movement"), PRUNING.keys(), "ways to prune",
                        "each a bar beside no pruning; Ctrl or Shift chooses several"),
 }
+RIGHT = 'style="text-align: right; padding-left: 1em; line-height: 1.5"'
 PARTS = ("weights", "gradients", "moments", "masks", "scores", "copies", "total")
 
 
@@ -45,7 +46,7 @@ def fig_calculator(ax: Axes, *, model: str = "resnet18", parameters: float = 1e9
 
     Args:
         model: a key of `MODELS`, or "yours".
-        parameters: of "yours", of which 99 % are taken as prunable.
+        parameters: of "yours", all of them prunable.
         optimizer, dtype, pruning: as in `memory_estimate`.
 
     Returns:
@@ -54,7 +55,7 @@ def fig_calculator(ax: Axes, *, model: str = "resnet18", parameters: float = 1e9
     Raises:
         ValueError: as `memory_estimate`.
     """
-    size, prunable = (round(parameters), round(0.99 * parameters)) if model == "yours" else counted(model)
+    size, prunable = (round(parameters),) * 2 if model == "yours" else counted(model)
     choices = {"no pruning": memory_estimate(size, 0, optimizer, dtype)}
     for way in pruning:
         choices[way.replace("_", " ")] = memory_estimate(size, prunable, optimizer, dtype, way)
@@ -76,7 +77,7 @@ def counted(model: str) -> tuple[int, int]:
 
 def bytes_table(choices: Mapping[str, Mapping[str, int]]) -> str:
     """The numbers behind the bars, to the byte, as an HTML table."""
-    head = "".join(f'<th scope="col">{part}</th>' for part in PARTS)
-    rows = (f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{sizes[part]:,}</td>" for part in PARTS) + "</tr>"
+    head = "".join(f'<th scope="col" {RIGHT}>{part}</th>' for part in PARTS)
+    rows = (f'<tr><th scope="row">{name}</th>' + "".join(f"<td {RIGHT}>{sizes[part]:,}</td>" for part in PARTS) + "</tr>"
             for name, sizes in choices.items())
     return f"<table><tr><th>bytes</th>{head}</tr>{''.join(rows)}</table>"

@@ -1,0 +1,57 @@
+"""The widgets in a real browser: notebooks run, sliders are moved by keyboard, figures follow, nothing complains."""
+
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("pages", Path(__file__).with_name("pages.py"))
+pages = sys.modules["pages"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pages)
+
+pytestmark = pytest.mark.timeout(200)
+# notebook, picture of its widget, the slider that is moved
+WIDGETS = [("01_what_is_an_optimizer", "landscape", "spike at step"), ("05_adamw_spam", "spikes", "first spike at"),
+           ("04_adamw_adv", "schedules", "warm-up after it"), ("12_speed_and_memory", "memory", None),
+           ("06_adamw_prune", "pruning", "sparsity"), ("09_optimizer_study", "runs", "smoothing"),
+           ("11_hyperparameters", "advisor", "parameters")]
+
+
+@pytest.fixture(params=WIDGETS, ids=lambda widget: widget[1])
+def opened(request, browser, lab):
+    notebook, picture, slider = request.param
+    page = pages.NotebookPage(browser, lab, notebook)
+    yield page, picture, slider
+    page.close()
+
+
+def test_a_notebook_runs_and_its_figure_follows_a_slider(opened):
+    page, picture, slider = opened
+    assert pages.errors(page.run_all()) == []
+    page.keep(picture)
+    if slider is not None:
+        follows(page, slider)
+    takes_away(page, page.notebook)
+    assert page.errors == []
+
+
+def follows(page, slider):
+    """A key on the slider's handle, and the figure is another, in the same place."""
+    before, place = page.picture(), page.output().bounding_box()
+    page.move(slider)
+    pages.until(lambda: page.picture() != before, 10)
+    assert page.output().bounding_box() == place, "nothing jumps"
+    said = page.output().locator(".widget-label").filter(has_text=re.compile(r"^\d+ ms$"))
+    assert int(said.inner_text().split()[0]) < 1000
+
+
+def takes_away(page, notebook):
+    """The buttons answer with code and with a command."""
+    for button, begins in (("As code", "from adamw_lab"), ("As a command", f"papermill notebooks/{notebook}.ipynb")):
+        page.output().locator(f"button:text-is('{button}')").click()
+        text = page.output().locator("textarea").last
+        pages.until(lambda text=text, begins=begins: text.input_value().startswith(begins), 10)
+    assert shlex.split(text.input_value())[0] == "papermill"
