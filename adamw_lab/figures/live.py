@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from adamw_lab.figures.lines import move_line
 from adamw_lab.figures.style import COLOURS, MARKERS
@@ -32,12 +33,13 @@ def fig_live(axes: Sequence[Axes], telemetry: pd.DataFrame, history: pd.DataFram
               label="update / weights")
     if losses.get_legend() is None:
         losses.set(ylabel="loss", yscale="log")
-        accuracies.set(ylabel="accuracy (%)")
+        accuracies.set(ylabel="accuracy (%)", ylim=(-2, 102))
         lengths.set(ylabel="length", yscale="log")
         for ax in axes:
+            ax.yaxis.set_minor_formatter(NullFormatter())
             ax.set_xlabel("step")
             ax.legend(loc="best" if ax is not accuracies else "lower right")
     for ax in axes:
         ax.set_xlim(0, max(total_steps, 1))
         ax.relim()
-        ax.autoscale_view(scalex=False)
+        ax.autoscale_view(scalex=False, scaley=ax is not accuracies)

@@ -6,17 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.live import fig_live
 from adamw_lab.provenance import checkout_of
-from adamw_lab.training import RunResult, TrainConfig
+from adamw_lab.training import HISTORY, RunResult, TrainConfig
+from adamw_lab.training.telemetry import STEPS
 from adamw_lab.widgets.explorer import Explorer, close_all, draw
 from adamw_lab.widgets.frontend import cell_id
-from adamw_lab.widgets.live_run import LiveRun
+from adamw_lab.widgets.live_run import LiveRun, Look
 
 LAYOUT = {"columns": 3, "width": 7.6, "height": 2.5}
+NOTHING = Look(0, 0, 1, *(pd.DataFrame(columns=list(names), dtype=float) for names in (HISTORY, STEPS)))
+"""A run before its first step."""
 _shown: list["LiveTraining"] = []
 
 
@@ -98,13 +102,8 @@ class LiveTraining:
         run = self.run
         if run.state == "failed":
             raise RuntimeError(f"The training failed. {type(run.error).__name__}: {run.error}")
-        if run.look is None:
-            for ax in axes:
-                ax.set(xlabel="step", xlim=(0, 1))
-            axes[1].set_title("press Start")
-        else:
-            axes[1].set_title("")
-            fig_live(axes, run.look.telemetry, run.look.history, run.config.optimizer, run.look.total_steps)
+        look = run.look or NOTHING
+        fig_live(axes, look.telemetry, look.history, run.config.optimizer, look.total_steps)
 
     def _start(self, _button: object) -> None:
         self.run.start()
