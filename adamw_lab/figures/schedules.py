@@ -42,9 +42,9 @@ def torch_rates(total_steps: int, *, lr: float, min_lr: float = 0.0, anneal: boo
                 ) -> np.ndarray:
     """The learning rates that torch's schedulers put on an optimizer, at steps 1 to `total_steps`: an initial warm-up.
 
-    `LinearLR` from lr / warmup_steps to lr over `warmup_steps`, then `CosineAnnealingLR` down to `min_lr` (`anneal`
-    False: none), joined by `SequentialLR` and read from a real optimizer. The lab's optimizers warm up after resets
-    alone; made without `total_steps`, they take these schedulers as any torch optimizer does.
+    `LinearLR` from lr / warmup_steps at the first step to lr after `warmup_steps`, then `CosineAnnealingLR` down to
+    `min_lr` (`anneal` False: none), joined by `SequentialLR` and read from a real optimizer. The lab's optimizers warm
+    up after resets alone; made without `total_steps`, they take these schedulers as any torch optimizer does.
 
     Raises:
         ValueError: a warm-up that leaves no step, or a min_lr above lr.

@@ -53,18 +53,27 @@ class Control:
                          f"{did_you_mean(str(value), map(str, self.options.values()))}")
 
     def build(self, value: Any) -> Any:
-        """An ipywidgets widget that holds the value, its label beside it, its help as tooltip."""
+        """An ipywidgets widget that shows the value, its label beside it, its help as tooltip."""
         import ipywidgets
 
         traits = {"value": value, **self.traits}
         if self.options is not None:
-            traits["options"] = list(self.options.items())
-        if self.options is not None and self.kind != "SelectMultiple":
-            del traits["value"]  # to which None, if it is one of them, cannot be set at first
-            traits["index"] = list(self.options.values()).index(value)
-        return getattr(ipywidgets, self.kind)(
-            description=self.label, tooltip=self.help, **traits,
-            style={"description_width": "10em"}, layout={"width": "28em"})
+            traits["options"] = [(label, self._held(option)) for label, option in self.options.items()]
+            traits["value"] = self._held(value)
+        return getattr(ipywidgets, self.kind)(description=self.label, tooltip=self.help, **traits,
+                                              style={"description_width": "10em"}, layout={"width": "28em"})
+
+    def read(self, held: Any) -> Any:
+        """The value that a widget stands for by what it holds."""
+        return None if self._none is not None and held == self._none else held
+
+    def _held(self, value: Any) -> Any:
+        """What the widget holds: None, which is its word for no choice at all, by its label."""
+        return self._none if value is None else value
+
+    @property
+    def _none(self) -> str | None:
+        return next((label for label, option in (self.options or {}).items() if option is None), None)
 
 
 def slider(value: float, low: float, high: float, label: str, help: str, *, step: float | None = None) -> Control:

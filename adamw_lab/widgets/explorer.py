@@ -78,6 +78,7 @@ class Explorer:
         self.fig_fn, self.layout, self.notebook, self.tell = fig_fn, dict(layout), notebook, tell
         self.code = code or (lambda now: as_code(fig_fn, now, self.layout))
         self.seconds, self.message = 0.0, ""
+        self._read = {name: control.read for name, control in controls.items()}
         self.controls = {name: control.build(values[name]) for name, control in controls.items()}
         self.box = self._build()
         self._renew()
@@ -88,7 +89,7 @@ class Explorer:
     @property
     def values(self) -> dict[str, Any]:
         """What the controls hold: the arguments of `fig_fn`."""
-        return {name: widget.value for name, widget in self.controls.items()}
+        return {name: self._read[name](widget.value) for name, widget in self.controls.items()}
 
     def redraw(self, _change: object = None) -> None:
         """Draw what the controls say. An error is shown in the figure's place, and the next redraw begins anew."""

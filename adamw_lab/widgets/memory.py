@@ -21,7 +21,7 @@ MODELS = {"lenet5": IMAGES, "resnet18": IMAGES, "resnet50": IMAGES | {"classes":
           "gpt": {"vocabulary": 50_257, "context": 1024, "layers": 12, "heads": 12, "width": 768}}
 """name -> what it is built with."""
 TITLES = {"lenet5": "LeNet-5", "resnet18": "ResNet-18, CIFAR-10", "resnet50": "ResNet-50, CIFAR-100",
-          "gpt": "GPT, the size of GPT-2"}
+          "gpt": "GPT, 12 layers of 768"}
 CONTROLS = {
     "model": choice("resnet18", {TITLES[name]: name for name in MODELS} | {"of the size below": "yours"}, "model",
                     "whose parameters are counted"),
@@ -31,7 +31,7 @@ CONTROLS = {
     "pruning": several(("adamwprune", "magnitude", "movement"), PRUNING.keys(), "ways to prune",
                        "each a bar beside no pruning; Ctrl or Shift chooses several"),
 }
-RIGHT = 'style="text-align: right; padding-left: 1em; line-height: 1.5"'
+RIGHT = 'style="text-align: right; padding-left: 1.5em"'
 PARTS = ("weights", "gradients", "moments", "masks", "scores", "copies", "total")
 
 
@@ -77,7 +77,9 @@ def counted(model: str) -> tuple[int, int]:
 
 def bytes_table(choices: Mapping[str, Mapping[str, int]]) -> str:
     """The numbers behind the bars, to the byte, as an HTML table."""
-    head = "".join(f'<th scope="col" {RIGHT}>{part}</th>' for part in PARTS)
-    rows = (f'<tr><th scope="row">{name}</th>' + "".join(f"<td {RIGHT}>{sizes[part]:,}</td>" for part in PARTS) + "</tr>"
-            for name, sizes in choices.items())
-    return f"<table><tr><th>bytes</th>{head}</tr>{''.join(rows)}</table>"
+    names = "".join(f'<th scope="col" {RIGHT}>{name}</th>' for name in choices)
+    rows = [f"<tr><th>bytes</th>{names}</tr>"]
+    for part in PARTS:
+        numbers = "".join(f"<td {RIGHT}>{sizes[part]:,}</td>" for sizes in choices.values())
+        rows.append(f'<tr><th scope="row" style="text-align: left">{part}</th>{numbers}</tr>')
+    return f'<table style="line-height: 1.4">{"".join(rows)}</table>'

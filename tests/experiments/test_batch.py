@@ -96,7 +96,8 @@ def test_at_least_one_job():
 def test_each_point_sees_one_gpu_and_its_share_of_threads(point):
     points = [point(str(k), "pause", threads=None) for k in range(4)]
     run_points(points, local(jobs=1, gpus=["0", "3"], threads=5))
-    assert sorted((p.run_dir / "gpu").read_text() for p in points) == ["0", "0", "3", "3"]
+    seen = [(p.run_dir / "gpu").read_text() for p in points]
+    assert set(seen) == {"0", "3"}, "both are used, and one that is done sooner takes the next point"
     assert {(p.run_dir / "threads").read_text() for p in points} == {"5"}
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 
 from adamw_lab.cli.doctor import chromium
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ("--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update "
          "--disable-sync --no-first-run").split()
 OWN = ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR")
+TRIMMED = ("04_adamw_adv", "12_speed_and_memory")
+"""Notebooks whose other cells are run elsewhere: here they are their imports, parameters and explorer alone."""
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +45,8 @@ def lab(browser, tmp_path_factory):
     home = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", home / "notebooks")
     shutil.copytree(ROOT / "figures", home / "figures", ignore=shutil.ignore_patterns("data", "*.svg"))
+    for notebook in TRIMMED:
+        trim(home / "notebooks" / f"{notebook}.ipynb")
     quiet = home / OWN[1] / "labconfig" / "page_config.json"  # it would ask whether news are wanted
     quiet.parent.mkdir(parents=True)
     quiet.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
@@ -55,6 +60,15 @@ def lab(browser, tmp_path_factory):
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
+
+
+def trim(path):
+    """Keep the prose, the first three code cells and the one with the explorer."""
+    book = nbformat.read(path, as_version=4)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    kept = [cell.id for k, cell in enumerate(code) if k < 3 or 'settings["explorer"]' in cell.source]
+    book.cells = [cell for cell in book.cells if cell.cell_type == "markdown" or cell.id in kept]
+    nbformat.write(book, path)
 
 
 def answering(server, home, seconds=60):
