@@ -32,14 +32,16 @@ def fig_live(axes: Sequence[Axes], telemetry: pd.DataFrame, history: pd.DataFram
     move_line(lengths, "update", telemetry["step"], telemetry["update_to_weight"], color="black", linewidth=0.8,
               label="update / weights")
     if losses.get_legend() is None:
-        losses.set(ylabel="loss", yscale="log")
+        losses.set(ylabel="loss", yscale="log", ylim=(0.02, 5))
         accuracies.set(ylabel="accuracy (%)", ylim=(-2, 102))
-        lengths.set(ylabel="length", yscale="log")
+        lengths.set(ylabel="length", yscale="log", ylim=(2e-4, 50))
         for ax in axes:
             ax.yaxis.set_minor_formatter(NullFormatter())
             ax.set_xlabel("step")
             ax.legend(loc="best" if ax is not accuracies else "lower right")
     for ax in axes:
         ax.set_xlim(0, max(total_steps, 1))
+    for ax in (losses, lengths) if len(telemetry) else ():
         ax.relim()
-        ax.autoscale_view(scalex=False, scaley=ax is not accuracies)
+        ax.set_autoscaley_on(True)
+        ax.autoscale_view(scalex=False)
