@@ -2,11 +2,19 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 
 from adamw_lab.optim import AdamWSPAM, textbook
-from adamw_lab.spikes import descend_bowl, norm_scores, precision_recall, spike_scores, steps_until_calm
+from adamw_lab.spikes import (
+    descend_bowl,
+    descend_bowl_by,
+    norm_scores,
+    precision_recall,
+    spike_scores,
+    steps_until_calm,
+)
 
 
 def adamw(params):
@@ -23,6 +31,19 @@ def test_the_bowl_is_descended_by_the_rule():
         assert table["loss"][step - 1] == pytest.approx(float(w.square().mean()) / 2, rel=1e-12)
         assert table["grad_norm"][step - 1] == pytest.approx(float(g.norm()), rel=1e-12)
     assert table["step"].tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("rule", "options"), [
+    (textbook.adamw, {}), (textbook.adamw_spam, {"theta": 5.0, "reset_interval": 20, "warmup_steps": 5})])
+def test_by_the_textbooks_rule_the_descent_is_the_same(rule, options):
+    def make(params):
+        return AdamWSPAM(params, lr=0.05, **options) if options else adamw(params)
+
+    how = {"steps": 50, "spikes": {30: 50.0}, "size": 8, "seed": 3}
+    table = descend_bowl_by(rule, {"lr": 0.05, **options}, **how)
+    pd.testing.assert_frame_equal(table, descend_bowl(make, **how), rtol=1e-6)
+    with pytest.raises(ValueError, match="Invalid size value: 0"):
+        descend_bowl_by(rule, {}, size=0)
 
 
 def test_without_noise_the_bowl_is_reached():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, SPARE_COLOURS, SPARE_MARKERS, new_figure, save
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, SPARE_COLOURS, SPARE_MARKERS, at_width, new_figure, save
 from adamw_lab.optim import OPTIMIZERS, register
 
 # Machado, Oliveira, Fernandes 2009, severity 1.
@@ -86,3 +86,12 @@ def test_only_the_two_files_are_left(tmp_path):
     ax.plot([1, 2])
     assert save(figure, tmp_path / "sub" / "line") == [tmp_path / "sub" / "line.svg", tmp_path / "sub" / "line.png"]
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["line.png", "line.svg"]
+
+
+def test_panels_stand_in_rows_and_in_a_narrow_figure_under_each_other():
+    figure, axes = new_figure(2, rows=2, width=7.0, height=4.0)
+    assert [ax.get_subplotspec().rowspan.start for ax in axes] == [0, 0, 1, 1]
+    with at_width(3.0):
+        figure, axes = new_figure(2, rows=2, width=7.0, height=4.0)
+    assert [ax.get_subplotspec().rowspan.start for ax in axes] == [0, 1, 2, 3]
+    assert tuple(figure.get_size_inches()) == (3.0, 8.0)
