@@ -33,6 +33,17 @@ def says(page, state, seconds=60):
     return words.inner_text()
 
 
+def runs_a_cell(page):
+    """Another cell is executed, and has ended, while the training still runs."""
+    cell = page.page.locator(".jp-CodeCell:has-text('images are read rightly')").first
+    prompt = cell.locator(".jp-InputPrompt").first
+    before = prompt.inner_text()
+    cell.locator(".cm-content").first.click()
+    page.page.keyboard.press("Shift+Enter")
+    pages.until(lambda: prompt.inner_text() not in (before, "[*]:", ""), 20)
+    says(page, "running", 1)
+
+
 def steps(text):
     return int(text.split("step ")[1].split()[0])
 
@@ -44,6 +55,7 @@ def test_a_training_starts_is_watched_paused_stopped_and_resumed(page):
     says(page, "running")
     first = pages.until(lambda: page.picture() != before and page.picture(), 60)
     pages.until(lambda: page.picture() != first, 30)
+    runs_a_cell(page)
     press(page, "Pause")
     paused = says(page, "paused")
     assert 0 < steps(paused) and page.output().locator("button:text-is('Go on')").is_enabled()
