@@ -3,9 +3,10 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,16 +21,23 @@ from adamw_lab.training.metrics import evaluate, forward
 from adamw_lab.training.records import RunResult, claim_run, open_run, write_run
 from adamw_lab.training.run import Run
 from adamw_lab.training.saving import Saver
+from adamw_lab.training.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What `control` sees after a step: epochs from 1, steps taken, all steps of the run, the batch's loss (0-d)."""
+    """What `control` sees after a step: epochs from 1, steps taken, all steps of the run, the batch's loss (0-d).
+
+    And of the run so far: `history`, a row an epoch that is over (see `HISTORY`), and `telemetry`, whose `frames()`
+    wait for the device.
+    """
 
     epoch: int
     step: int
     total_steps: int
     loss: Tensor
+    history: Sequence[Mapping[str, Any]]
+    telemetry: Telemetry
 
 
 Control = Callable[[Progress], None]
@@ -165,7 +173,7 @@ class _Loop:
         if torch.device(self.config.device).type == "cpu" and not math.isfinite(loss.item()):
             return False
         self.saver.beat(run)
-        self._answer(Progress(run.epoch + 1, run.step, run.total_steps, loss))
+        self._answer(Progress(run.epoch + 1, run.step, run.total_steps, loss, tuple(run.history), run.telemetry))
         return True
 
     def _answer(self, progress: Progress | None = None) -> None:

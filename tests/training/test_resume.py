@@ -267,10 +267,19 @@ def test_without_a_directory_a_run_can_be_stopped_too():
 
 def test_progress_as_control_sees_it():
     seen = []
-    fit(config("adamw", epochs=2), progress=False, control=seen.append)
+    result = fit(config("adamw", epochs=2), progress=False, control=seen.append)
     assert [(p.epoch, p.step, p.total_steps) for p in seen[STEPS - 1 : STEPS + 1]] == [
         (1, STEPS, 2 * STEPS), (2, STEPS + 1, 2 * STEPS)]
     assert all(isinstance(p, loop.Progress) and p.loss.ndim == 0 for p in seen) and len(seen) == 2 * STEPS
+    assert [len(p.history) for p in seen] == [0] * STEPS + [1] * STEPS
+    assert seen[-1].history[0]["validation_loss"] == result.history["validation_loss"][0]
+
+
+def test_looking_at_telemetry_while_it_trains_changes_nothing():
+    rows = []
+    result = fit(config("adamwprune"), progress=False, control=lambda p: rows.append(len(p.telemetry.frames()[0])))
+    assert rows == list(range(1, 3 * STEPS + 1))
+    assert_same(result, undisturbed("adamwprune"))
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan")])

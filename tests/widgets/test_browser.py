@@ -15,7 +15,9 @@ spec.loader.exec_module(pages)
 pytestmark = pytest.mark.timeout(200)
 # notebook, picture of its widget, the slider that is moved
 WIDGETS = [("01_what_is_an_optimizer", "landscape", "spike at step"), ("05_adamw_spam", "spikes", "first spike at"),
-           ("04_adamw_adv", "schedules", "warm-up after it"), ("12_speed_and_memory", "memory", None)]
+           ("04_adamw_adv", "schedules", "warm-up after it"), ("12_speed_and_memory", "memory", None),
+           ("06_adamw_prune", "pruning", "sparsity"), ("09_optimizer_study", "runs", "smoothing"),
+           ("11_hyperparameters", "advisor", None)]
 
 
 @pytest.fixture(params=WIDGETS, ids=lambda widget: widget[1])
