@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from adamw_lab.provenance import CHECKOUT
+from adamw_lab.provenance import RECORDS
 from adamw_lab.suggest import did_you_mean
 
-LEDGER = CHECKOUT / "figures" / "data" / "claims.csv"
+LEDGER = RECORDS / "claims.csv"
 NOTE = "the AdamWPrune project's note (github.com/mcgrof/AdamWPrune)"
 THRESHOLD = 15_000_000
 """Parameters up to which the note calls a model small."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "papermill")
 CHECKOUT = Path(__file__).resolve().parent.parent
+RECORDS = CHECKOUT / "figures" / "data"
+"""The recorded numbers behind figures, findings and the ledger."""
 
 
 def provenance(folder: Path = CHECKOUT) -> dict[str, object]:

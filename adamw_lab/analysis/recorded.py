@@ -8,9 +8,8 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from adamw_lab.analysis.stats import Effect, expected_best, noise_floor, paired_difference
-from adamw_lab.provenance import CHECKOUT
+from adamw_lab.provenance import RECORDS
 
-RECORDS = CHECKOUT / "figures" / "data"
 MEASURE = {"resnet18": "test_accuracy", "resnet50": "test_accuracy", "lenet5": "test_accuracy", "lstm": "test_loss",
            "gpt": "test_loss"}
 """task -> what its runs are judged by; losses count negative, so that more is better."""

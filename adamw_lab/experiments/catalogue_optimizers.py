@@ -7,7 +7,7 @@ import pandas as pd
 from adamw_lab.experiments.design import LEAN, Arms, Profile, Study
 from adamw_lab.experiments.tasks import SECONDS, TASKS
 from adamw_lab.experiments.tuning import Space, best_trials, edge_arms, grid_arms
-from adamw_lab.provenance import CHECKOUT
+from adamw_lab.provenance import RECORDS
 
 ALL = ("sgd", "rmsprop", "adam", "adamw", "adamw_clip", "adamwadv", "adamwspam", "adamwspam_published")
 # AdamW by another program: the lab's kernel with everything that it adds switched off. What separates it from AdamW is
@@ -57,7 +57,7 @@ def _tuning(task: str) -> Study:
 
 def chosen(task: str, profile: str) -> Arms:
     """The best trial of each optimizer, from the recorded tuning study; ValueError if there is none."""
-    path = CHECKOUT / "figures" / "data" / f"tuning-{task}-{profile}.csv"
+    path = RECORDS / f"tuning-{task}-{profile}.csv"
     if not path.is_file():
         raise ValueError(f"study 'tuned-{task}' needs the recorded study 'tuning-{task}': run "
                          f"adamw-lab study tuning-{task} --profile {profile} --record")

@@ -141,12 +141,13 @@ def _papermill(point: Point, kernels: Kernels, claimed: Claim) -> str:
     return ""
 
 
-POINTER = "For further information visit"
+_PYDANTIC_POINTER = "For further information visit"
 """How pydantic ends what it refuses, beneath the line that says why."""
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(POINTER)]
+    stripped = map(str.strip, text.splitlines())
+    lines = [line for line in stripped if line and not line.startswith(_PYDANTIC_POINTER)]
     return (lines or [""])[-1]
 
 

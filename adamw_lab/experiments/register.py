@@ -6,10 +6,10 @@ import pandas as pd
 
 from adamw_lab.experiments.catalogue import STUDIES
 from adamw_lab.experiments.catalogue_optimizers import ALL
-from adamw_lab.provenance import CHECKOUT
+from adamw_lab.provenance import RECORDS
 
 
-def register(profile: str = "cpu", data: str | Path = CHECKOUT / "figures" / "data") -> pd.DataFrame:
+def register(profile: str = "cpu", data: str | Path = RECORDS) -> pd.DataFrame:
     """A row a study that has the profile: question, compared, given up, runs, seconds a run, minutes, recorded runs.
 
     `runs` of a tuned study is that of one run a tuned optimizer and seed; `minutes` are of one core.

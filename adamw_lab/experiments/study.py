@@ -16,9 +16,8 @@ from adamw_lab.experiments.parameters import check_parameters, inspect_parameter
 from adamw_lab.experiments.points import Outcome, Point
 from adamw_lab.experiments.progress import Progress, tell
 from adamw_lab.experiments.store import load_history, load_runs, run_name
-from adamw_lab.provenance import CHECKOUT
+from adamw_lab.provenance import CHECKOUT, RECORDS
 
-RECORDS = CHECKOUT / "figures" / "data"
 RECORDED = ["arm", "optimizer", "seed", "status", "validation_accuracy", "validation_loss", "test_accuracy",
             "test_loss", "train_loss", "sparsity", "seconds", "steps", "epochs", "lr", "weight_decay",
             "optimizer_options", "model", "parameters", "dataset", "batch_size", "device", "precision", "threads",

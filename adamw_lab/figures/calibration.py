@@ -10,7 +10,12 @@ PUBLISHED = {"ResNet-18, unverified submission": 0.949, "ResNet-20, random erasi
 
 
 def calibration_figure(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
-    """Validation accuracy by epoch, test accuracy after the last one (hollow), and the published test accuracies."""
+    """Validation accuracy by epoch, test accuracy after the last one (hollow), and the published test accuracies.
+
+    Args:
+        runs: a row a run, one an optimizer, with the columns optimizer and test_accuracy, a fraction.
+        epochs: a row an epoch of these runs, with optimizer, epoch and validation_accuracy, a fraction.
+    """
     figure, (ax,) = new_figure(width=WIDTH, height=2.2)
     for name, own in epochs.groupby("optimizer", sort=False):
         test = float(runs.loc[runs["optimizer"] == name, "test_accuracy"].iloc[0])

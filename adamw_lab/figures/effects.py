@@ -51,9 +51,8 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
         if task.startswith(("lstm", "gpt")):
             least = max(noise, 1e-6)
             ax.set_xscale("symlog", linthresh=least)
-            ticks = [size for size in (1e-3, 1e-1) if size > 2 * least]
-            ax.set_xticks([-size for size in ticks] + [0.0] + ticks, [f"-{size:g}" for size in ticks] + ["0"]
-                          + [f"{size:g}" for size in ticks])
+            ticks = [tick for tick in (-1e-1, -1e-3, 0.0, 1e-3, 1e-1) if tick == 0 or abs(tick) > 2 * least]
+            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         if ax is not axes[0]:
             ax.set_yticklabels([])
     return figure
