@@ -10,8 +10,8 @@ from scipy import stats as scipy_stats
 from adamw_lab.analysis.stats import Effect, expected_best, noise_floor, paired_difference
 from adamw_lab.provenance import RECORDS
 
-MEASURE = {"resnet18": "test_accuracy", "resnet50": "test_accuracy", "lenet5": "test_accuracy", "lstm": "test_loss",
-           "gpt": "test_loss"}
+MEASURE = {**dict.fromkeys(("resnet18", "fashion", "resnet50", "lenet5"), "test_accuracy"),
+           **dict.fromkeys(("lstm", "gpt"), "test_loss")}
 """task -> what its runs are judged by; losses count negative, so that more is better."""
 WORTH = {"loss": 0.01, "accuracy": 0.002}
 """Differences below these, a share of a loss and a fraction of accuracy, are no difference however sure they are."""

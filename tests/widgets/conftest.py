@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ("--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update "
          "--disable-sync --no-first-run").split()
 OWN = ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR")
-TRIMMED = ("04_adamw_adv", "12_speed_and_memory")
+TRIMMED = ("04_adamw_adv", "11_hyperparameters", "12_speed_and_memory")
 """Notebooks whose other cells are run elsewhere: here they are their imports, parameters and explorer alone."""
 
 

@@ -2,6 +2,8 @@
 
 import time
 from pathlib import Path
+from threading import Thread
+from urllib.request import Request, urlopen
 
 import nbformat
 from PIL import Image
@@ -22,24 +24,24 @@ class NotebookPage:
         # A workspace of its own, or the notebooks opened before would come back.
         self.page.goto(f"{lab.url}lab/workspaces/{notebook}/tree/notebooks/{notebook}.ipynb?token={lab.token}")
         self.page.locator(".jp-CodeCell").first.wait_for(timeout=60_000)
-        until(self._connected, 60)
+        self.kernel = until(self._connected, 60)
 
     def _hear(self, said):
         if said.type == "error":
             self.errors.append(f"{said.text} {said.location['url']}")
 
     def _connected(self):
-        """Whether its kernel is ready and the page listens: until then cells are run in vain."""
-        return any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in self._kernels())
-
-    def _kernels(self):
-        return self.page.request.get(f"{self.lab.url}api/kernels", headers=self.key).json()
+        """Its kernel, once that is ready and the page listens: until then cells are run in vain."""
+        for session in self.page.request.get(f"{self.lab.url}api/sessions", headers=self.key).json():
+            kernel = session["kernel"]
+            if session["path"] == f"notebooks/{self.notebook}.ipynb" and kernel["connections"]:
+                return kernel["id"] if kernel["execution_state"] == "idle" else None
 
     def close(self):
-        """Close the page and stop its kernel."""
-        for kernel in self._kernels():
-            self.page.request.delete(f"{self.lab.url}api/kernels/{kernel['id']}", headers=self.key)
+        """Close the page, and have its kernel stopped meanwhile."""
         self.page.close()
+        end = Request(f"{self.lab.url}api/kernels/{self.kernel}", headers=self.key, method="DELETE")
+        Thread(target=urlopen, args=(end,), daemon=True).start()
 
     def run_all(self, seconds=100):
         """Run all cells, wait for the last, and save; the notebook with its outputs."""
