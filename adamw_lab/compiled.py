@@ -18,6 +18,8 @@ from torch import Tensor
 
 CHUNK = 16_384
 """Elements that a thread takes at a time: all that a step reads and writes of them stays in its cache."""
+SHARE = 2 * CHUNK
+"""Elements for which it pays to wake another thread, as torch does at 32,768."""
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 # Numba's simplest threading layer aborts the process when two threads launch at once.
 LAUNCH = threading.Lock()
@@ -52,10 +54,12 @@ def chunks(numels: tuple[int, ...]) -> np.ndarray:
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def use_torch_threads() -> None:
-    """Let the next launch run on as many threads as torch does. To be called with `LAUNCH` held."""
+def use_threads(chunks: np.ndarray) -> None:
+    """Let the next launch run on as many threads as torch does, or on fewer where there is less than `SHARE` for each:
+    on a busy machine a thread waits for its turn, and all the others for it. To be called with `LAUNCH` held."""
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    busy = max(1, min(threads, numba.config.NUMBA_NUM_THREADS, int(chunks[:, 2].sum()) // SHARE))
+    numba.set_num_threads(busy)
     if torch.get_num_threads() != threads:  # starting Numba's threads has told the OpenMP that torch shares to use all
         torch.set_num_threads(threads)
 

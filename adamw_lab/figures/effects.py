@@ -12,7 +12,8 @@ from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 
 TITLES = {"lstm": "LSTM, adding problem", "gpt": "GPT, Python's manual", "resnet18": "ResNet-18, digits",
           "fashion": "ResNet-18, Fashion", "resnet50": "ResNet-50, digits", "lenet5": "LeNet-5, digits"}
-UNITS = {"lstm": "squared error", "gpt": "nats", **dict.fromkeys(("resnet18", "fashion", "resnet50", "lenet5"), "points")}
+UNITS = {**dict.fromkeys(("resnet18", "fashion", "resnet50", "lenet5"), "points"), "lstm": "squared error",
+         "gpt": "nats"}
 GREY = "#606060"
 
 

@@ -148,20 +148,14 @@ class LabOptimizer(Optimizer):
 
     def _gather(self, group: dict[str, Any]) -> list[Bucket]:
         """The group's parameters that have a gradient, sorted by the kernel that serves them."""
-        params, grads, states = [], [], []
+        params = [p for p in group["params"] if p.grad is not None]
+        grads = [p.grad for p in params]
+        if not {torch.strided}.issuperset(map(Tensor.layout.__get__, grads)):
+            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        if any(map(Tensor.is_neg, grads)):  # a lazy sign, which kernels that go by addresses would not see
+            grads = [grad.resolve_neg() for grad in grads]
         last = "max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"
-        for p in group["params"]:
-            grad = p.grad
-            if grad is None:
-                continue
-            if grad.layout != torch.strided:
-                raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
-            if grad.is_neg():  # a lazy sign, which kernels that go by addresses would not see
-                grad = grad.resolve_neg()
-            state = self.state[p]
-            params.append(p)
-            grads.append(grad)
-            states.append(state if last in state else self._init_state(group, p))
+        states = [state if last in (state := self.state[p]) else self._init_state(group, p) for p in params]
         return gather(params, grads, states, group["amsgrad"], forced_kernel(group["kernel"]))
 
     def _init_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Tensor]:

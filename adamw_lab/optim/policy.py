@@ -140,6 +140,8 @@ def _columns(group: dict[str, Any], steps: list[Scalar], since_reset: Scalar, st
         columns = _corrections(group, vector, since_reset, step, length)
         return [torch.as_tensor(c, dtype=vector.dtype, device=vector.device).expand_as(vector) for c in columns]
     known = {t: _corrections(group, t, since_reset, step, length) for t in set(steps)}
+    if len(known) == 1:
+        return [[number] * len(steps) for number in known[steps[0]]]
     return [list(column) for column in zip(*(known[t] for t in steps), strict=True)]
 
 

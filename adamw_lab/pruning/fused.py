@@ -101,7 +101,7 @@ class FusedScores:
 
     def _launch(self, kernel, *arguments) -> None:
         with compiled.LAUNCH:
-            compiled.use_torch_threads()
+            compiled.use_threads(self._chunks)
             kernel(self._addresses, self._chunks, self._corrections, self._real(EPS), *arguments)
 
 

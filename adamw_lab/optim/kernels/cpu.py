@@ -34,10 +34,10 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     per_tensor = np.array([terms.step_size, terms.bias2_sqrt, terms.clip_scale or infinite], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
     with compiled.LAUNCH:
-        compiled.use_torch_threads()
+        compiled.use_threads(chunks)
         kernel(addresses, chunks, scalars, per_tensor, clipped)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
-    return torch.tensor(clipped.sum()) if terms.clip_scale is not None else None
+    return torch.tensor(int(clipped.sum())) if terms.clip_scale is not None else None
 
 
 def norm(tensors: Tensors) -> Tensor:
@@ -45,7 +45,7 @@ def norm(tensors: Tensors) -> Tensor:
     addresses, chunks = _table(tensors)
     sums = np.zeros(len(chunks))
     with compiled.LAUNCH:
-        compiled.use_torch_threads()
+        compiled.use_threads(chunks)
         _norm_kernel(compiled.NUMPY[tensors.grads[0].dtype])(addresses, chunks, sums)
     return torch.tensor(math.sqrt(sums.sum()), dtype=torch.float64)
 
