@@ -1,7 +1,5 @@
 """Running points: those that are not done, as many at a time as the executor takes, shared with other batches."""
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 from adamw_lab.experiments.executors import Executor
 from adamw_lab.experiments.points import Outcome, Point
 from adamw_lab.experiments.store import FAILED, is_done, read_json
+from adamw_lab.interrupts import Interrupts
 
 RETRY = 1.0
 """Seconds until a point that another batch is running is looked at again."""
@@ -38,9 +37,10 @@ def run_points(points: Sequence[Point], executor: Executor, *, report: Callable[
         report(outcome)
     waiting = [(0.0, point) for point in points if point.run_dir not in outcomes]
     running: dict[Any, Point] = {}
-    with _terminable(), executor:
+    with Interrupts() as interrupts, executor:
         try:
             while waiting or running:
+                _check(interrupts)
                 now = time.monotonic()
                 while len(running) < executor.slots and (ready := _next(waiting, now)) is not None:
                     running[executor.submit(ready)] = ready
@@ -53,10 +53,17 @@ def run_points(points: Sequence[Point], executor: Executor, *, report: Callable[
                         outcomes[point.run_dir] = outcome
                         report(outcome)
                 tick(list(running.values()))
+            _check(interrupts)
         except BaseException:
             executor.stop()
             raise
     return [outcomes[point.run_dir] for point in points]
+
+
+def _check(interrupts: Interrupts) -> None:
+    """Raise where it does no harm: within the executor a lock of its own could stay held for ever."""
+    if interrupts.received is not None:
+        raise KeyboardInterrupt
 
 
 def _before(point: Point, retry_failed: bool) -> Outcome | None:
@@ -75,16 +82,3 @@ def _next(waiting: list[tuple[float, Point]], now: float) -> Point | None:
             del waiting[place]
             return point
     return None
-
-
-class _terminable:
-    """Within it SIGTERM is what Ctrl-C is: a scheduler that ends a job leaves it to be taken up again."""
-
-    def __enter__(self) -> None:
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def __exit__(self, *error: object) -> None:
-        if self.main:
-            signal.signal(signal.SIGTERM, self.before)

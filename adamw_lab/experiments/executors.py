@@ -55,21 +55,27 @@ class LocalExecutor:
         self.slots = jobs * len(places)
         self.conditions = replace(conditions, since=time.time())
         self._kernels: list[Kernels] = []
+        self._stopping = False
         self._places: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         for place in places * jobs:
             self._places.put(place)
 
     def __enter__(self) -> Self:
         self._pool = ThreadPoolExecutor(self.slots, thread_name_prefix="point")
+        self._attempts: list[Future[Outcome]] = []
         return self
 
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def submit(self, point: Point) -> Future[Outcome]:
-        return self._pool.submit(self._attempt, point)
+        self._attempts = [attempt for attempt in self._attempts if not attempt.done()]
+        self._attempts.append(self._pool.submit(self._attempt, point))
+        return self._attempts[-1]
 
     def _attempt(self, point: Point) -> Outcome:
+        if self._stopping:
+            return Outcome(point, "stopped")
         place = self._places.get()
         try:
             conditions = replace(self.conditions, env={**self.conditions.env, **place})
@@ -86,17 +92,20 @@ class LocalExecutor:
         return handle.result()
 
     def stop(self) -> None:
+        self._stopping = True
+        told: set[tuple[int, int]] = set()
+        deadline = time.monotonic() + PATIENCE
         try:
-            self._signal(signal.SIGINT)
-            deadline = time.monotonic() + PATIENCE
-            while self._kernels and time.monotonic() < deadline:
+            while any(attempt.running() for attempt in self._attempts):  # some may be about to start a kernel
+                number = signal.SIGINT if time.monotonic() < deadline else signal.SIGKILL
+                for kernels in list(self._kernels):
+                    if (id(kernels), number) not in told:
+                        told.add((id(kernels), number))
+                        kernels.stop(number)
                 time.sleep(0.05)
         finally:  # also by a second Ctrl-C
-            self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
-        for kernels in list(self._kernels):
-            kernels.stop(number)
+            for kernels in list(self._kernels):
+                kernels.stop(signal.SIGKILL)
 
 
 def make_executor(kind: str = "local", *, points: Sequence[Point], jobs: int | None = None,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from adamw_lab.interrupts import Interrupts, StopTraining
 from adamw_lab.training.checkpoint import load_checkpoint
 from adamw_lab.training.config import TrainConfig
 from adamw_lab.training.distributed import agree, first_alone, own_part, rank, share_buffers, together, world
 from adamw_lab.training.hardware import reproducible
-from adamw_lab.training.interrupts import Interrupts, StopTraining
 from adamw_lab.training.metrics import evaluate, forward
 from adamw_lab.training.records import RunResult, claim_run, open_run, write_run
 from adamw_lab.training.run import Run

@@ -113,3 +113,9 @@ def test_the_readme_quotes_the_ledger_as_it_stands():
         assert effect == (f"{row['effect']:+.2g} ({row['low']:+.2g} to {row['high']:+.2g}), {row['seeds']} seeds")
     calibrated = pd.read_csv(RECORDS / "calibration-cpu.csv").set_index("optimizer")["test_accuracy"]
     assert f"{calibrated['sgd']:.1%} and {calibrated['adamw']:.1%}".replace("%", " %") in quoted
+
+
+def test_the_readme_tells_what_a_warm_notebook_takes():
+    seconds = pd.read_csv(RECORDS / "batch.csv").groupby("name")["seconds_each"].median()
+    readme = " ".join((CHECKOUT / "README.md").read_text(encoding="utf-8").split())
+    assert f"takes {seconds['batch_one']:.1f} s; plain papermill takes {seconds['papermill']:.1f} s" in readme

@@ -1,12 +1,16 @@
 """How many points run at a time, where, and with which modules at hand."""
 
+import signal
+import threading
+from types import SimpleNamespace
+
 import nbformat
 import pytest
 
 from adamw_lab.experiments import executors
-from adamw_lab.experiments.executors import make_executor
+from adamw_lab.experiments.executors import LocalExecutor, make_executor
 from adamw_lab.experiments.imports import check_preload, imported, preloadable
-from adamw_lab.experiments.points import Point
+from adamw_lab.experiments.points import Conditions, Outcome, Point
 
 
 @pytest.fixture
@@ -50,3 +54,23 @@ def test_a_module_that_is_not_installed_is_named():
     check_preload(["torch.nn"])
     with pytest.raises(ValueError, match="no module 'torch.nowhere' is installed"):
         check_preload(["torch.nowhere"])
+
+
+def test_a_stop_reaches_a_point_that_is_only_about_to_start_its_kernel(monkeypatch, book):
+    begun, told, ended = threading.Event(), [], threading.Event()
+    kernels = SimpleNamespace(stop=lambda number: (told.append(number), ended.set()))
+
+    def attempt(point, conditions, started):
+        begun.set()
+        assert not ended.wait(0.3)
+        started.append(kernels)
+        return Outcome(point, "stopped" if ended.wait(20) else "done")
+
+    monkeypatch.setattr(executors, "attempt", attempt)
+    first, second = points(book, 2)
+    with LocalExecutor(1, Conditions()) as executor:
+        handles = [executor.submit(first), executor.submit(second)]
+        assert begun.wait(20)
+        executor.stop()
+        assert told[0] == signal.SIGINT and handles[0].result(0).status == "stopped"
+        assert handles[1].result(20).status == "stopped", "what has not begun does not"

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as requests that a run answers between two steps."""
+"""SIGINT and SIGTERM as requests that a run answers between two steps, and a batch between two looks at its points."""
 
 import signal
 import threading
@@ -19,7 +19,9 @@ class Interrupts:
         self.received: int | None = None
         self._before = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            for number in self.SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as of a job in the background of a script
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
