@@ -59,16 +59,19 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
     return figure
 
 
-def spam_figure(runs: pd.DataFrame) -> Figure:
-    """Each part of SPAM less AdamW on the GPT, with injected spikes and without."""
-    figure, axes = new_figure(2, width=7.0, height=3.2)
-    for ax, suffix, title in zip(axes, ("+spikes", ""), ("3 % of steps spoilt", "No spikes injected"), strict=True):
-        own = runs[runs["arm"].str.endswith("+spikes") == bool(suffix)]
+def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
+    """Each part of SPAM less AdamW, with injected spikes and without, a row a task."""
+    figure, axes = new_figure(2, rows=len(tasks), width=7.0, height=2.9 * len(tasks))
+    cases = [(task, runs, spiked) for task, runs in zip(tasks, tables, strict=True) for spiked in (True, False)]
+    for ax, (task, runs, spiked) in zip(axes, cases, strict=True):
+        own = runs[runs["arm"].str.endswith("+spikes") == spiked]
         own = own.assign(arm=own["arm"].str.removesuffix("+spikes"))
         table = against(own, "adamw", "test_loss")
-        fig_effects(ax, table, [arm.replace("_", " ") for arm in table["arm"]], floor(own, "test_loss"))
-        ax.set(title=title, xlabel="better than AdamW by (nats)")
-    axes[1].set_yticklabels([])
+        labels = [arm.replace("_", " ") if spiked else "" for arm in table["arm"]]
+        fig_effects(ax, table, labels, floor(own, "test_loss"))
+        ax.set_title(f"{TITLES[task]}: {'3 % of steps spoilt' if spiked else 'no spikes injected'}")
+    for ax in axes[-2:]:
+        ax.set_xlabel("better than AdamW by (nats)")
     return figure
 
 

@@ -130,9 +130,10 @@ FIGURES: dict[str, Recorded] = {
         tuple(f"tuning-{task}-cpu.csv" for task in TUNED_TASKS), "09_optimizer_study.ipynb",
         "What each learning rate reaches on validation, the better of the weight decays, one seed."),
     "spam-study": Recorded(
-        spam_figure, ("spam-ablation-cpu.csv",), "09_optimizer_study.ipynb",
-        "Parts of SPAM, each less AdamW, on a small GPT with gradient spikes put in and without, paired by seed, with "
-        "95 % intervals; to the right is better."),
+        lambda *tables: spam_figure(("gpt", "resnet18"), tables),
+        ("spam-ablation-cpu.csv", "spam-ablation-resnet18-cpu.csv"), "09_optimizer_study.ipynb",
+        "Parts of SPAM, each less AdamW by test loss, on a small GPT and a small ResNet with gradient spikes put in "
+        "and without, paired by seed, with 95 % intervals; to the right is better."),
     "pruning-lenet5": Recorded(
         scores_figure, ("pruning-lenet5-cpu.csv",), "10_pruning_study.ipynb",
         "LeNet-5, five seeds. Left, test accuracy at the achieved sparsity, bands are the range over seeds; right, "
