@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from adamw_lab.analysis.recorded import MEASURE, again, against, floor, gains_by_size
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
@@ -69,6 +70,7 @@ def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
         table = against(own, "adamw", "test_loss")
         labels = [arm.replace("_", " ") if spiked else "" for arm in table["arm"]]
         fig_effects(ax, table, labels, floor(own, "test_loss"))
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.set_title(f"{TITLES[task]}: {'3 % of steps spoilt' if spiked else 'no spikes injected'}")
     for ax in axes[-2:]:
         ax.set_xlabel("better than AdamW by (nats)")
