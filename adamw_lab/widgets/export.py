@@ -22,12 +22,12 @@ def as_code(fig_fn: Callable, values: Mapping[str, Any], layout: Mapping[str, An
 
 
 def as_command(notebook: str, values: Mapping[str, Any]) -> str:
-    """The papermill command that executes a notebook of this project with these settings of its explorer.
+    """The papermill command that, in the checkout, executes a notebook with these settings of its explorer.
 
     The notebook has a parameter `explorer`, a dict.
     """
     given = json.dumps({"explorer": dict(values)}, ensure_ascii=False)  # JSON is YAML
-    return f"papermill notebooks/{notebook}.ipynb runs/{notebook}.ipynb -y {shlex.quote(given)}"
+    return f"mkdir -p runs && papermill notebooks/{notebook}.ipynb runs/{notebook}.ipynb -y {shlex.quote(given)}"
 
 
 def save_figure(figure: Figure, name: str, values: Mapping[str, Any]) -> list[Path]:
