@@ -29,7 +29,7 @@ def test_it_is_complete():
 
 
 def test_without_records_what_runs_decide_is_untested(tmp_path):
-    for name in ("memory", "step_time"):
+    for name in ("memory", "step_time", "batch"):
         (tmp_path / f"{name}.csv").write_bytes((RECORDS / f"{name}.csv").read_bytes())
     rows = ledger(Records(tmp_path)).set_index("claim")
     assert rows.loc["Adam needs less tuning than SGD", "verdict"] == "untested at this scale"

@@ -57,8 +57,11 @@ def test_optimizers_are_hollow_by_default_and_filled_tuned():
 
 def test_spam_is_shown_with_spikes_and_without():
     table = runs({"adamw": 2.0, "adamw+spikes": 4.0, "adamw_clip": 2.5, "adamw_clip+spikes": 2.0})
-    left, right = spam_figure(table).axes
-    assert dots(left)[0][0] == pytest.approx(1.98) and dots(right)[0][0] == pytest.approx(-0.52)
+    other = runs({"adamw": 2.0, "adamw+spikes": 2.0, "adamw_clip": 2.0, "adamw_clip+spikes": 1.0})
+    axes = spam_figure(("gpt", "resnet18"), (table, other)).axes
+    assert [dots(ax)[0][0] for ax in axes] == pytest.approx([1.98, -0.52, 0.98, -0.02])
+    assert [ax.get_title() for ax in axes[2:]] == ["ResNet-18, digits: 3 % of steps spoilt",
+                                                   "ResNet-18, digits: no spikes injected"]
 
 
 def test_size_has_gain_and_spikes_over_parameters():
