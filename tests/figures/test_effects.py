@@ -60,7 +60,7 @@ def test_spam_is_shown_with_spikes_and_without():
     other = runs({"adamw": 2.0, "adamw+spikes": 2.0, "adamw_clip": 2.0, "adamw_clip+spikes": 1.0})
     axes = spam_figure(("gpt", "resnet18"), (table, other)).axes
     assert [dots(ax)[0][0] for ax in axes] == pytest.approx([1.98, -0.52, 0.98, -0.02])
-    assert [ax.get_title() for ax in axes[2:]] == ["ResNet-18, digits: 3 % of steps spoilt",
+    assert [ax.get_title("left") for ax in axes[2:]] == ["ResNet-18, digits: 3 % of steps spoilt",
                                                    "ResNet-18, digits: no spikes injected"]
 
 
