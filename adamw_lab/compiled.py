@@ -3,6 +3,7 @@
 Imported only where Numba is.
 """
 
+import gc
 import threading
 import zlib
 from collections.abc import Callable
@@ -54,9 +55,32 @@ def chunks(numels: tuple[int, ...]) -> np.ndarray:
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def use_threads(chunks: np.ndarray) -> None:
+def launch(kernel: Callable, chunks: np.ndarray, *arguments: Any) -> None:
+    """Call a parallel kernel, `kernel(*arguments)`, that works on these chunks."""
+    with LAUNCH:
+        _use_threads(chunks)
+        call(kernel, *arguments)
+
+
+def call(kernel: Callable, *arguments: Any) -> None:
+    """Call what `kept_njit` made.
+
+    Its first call loads it from disk, or compiles it. That makes so many objects that Python would search all it has
+    for garbage several times, for a third of an optimizer's first step; so it does not meanwhile.
+    """
+    pause = not kernel.signatures and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        kernel(*arguments)
+    finally:
+        if pause:
+            gc.enable()
+
+
+def _use_threads(chunks: np.ndarray) -> None:
     """Let the next launch run on as many threads as torch does, or on fewer where there is less than `SHARE` for each:
-    on a busy machine a thread waits for its turn, and all the others for it. To be called with `LAUNCH` held."""
+    on a busy machine a thread waits for its turn, and all the others for it."""
     threads = torch.get_num_threads()
     busy = max(1, min(threads, numba.config.NUMBA_NUM_THREADS, int(chunks[:, 2].sum()) // SHARE))
     numba.set_num_threads(busy)

@@ -100,9 +100,8 @@ class FusedScores:
         return torch.from_numpy(histograms.sum(0)), nans.sum(0)
 
     def _launch(self, kernel, *arguments) -> None:
-        with compiled.LAUNCH:
-            compiled.use_threads(self._chunks)
-            kernel(self._addresses, self._chunks, self._corrections, self._real(EPS), *arguments)
+        compiled.launch(kernel, self._chunks,
+                        self._addresses, self._chunks, self._corrections, self._real(EPS), *arguments)
 
 
 @njit(error_model="numpy")  # by its own, Numba looks before each division whether it is by zero

@@ -33,9 +33,7 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     infinite = [math.inf] * len(terms.step_size)
     per_tensor = np.array([terms.step_size, terms.bias2_sqrt, terms.clip_scale or infinite], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
-    with compiled.LAUNCH:
-        compiled.use_threads(chunks)
-        kernel(addresses, chunks, scalars, per_tensor, clipped)
+    compiled.launch(kernel, chunks, addresses, chunks, scalars, per_tensor, clipped)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
     return torch.tensor(int(clipped.sum())) if terms.clip_scale is not None else None
 
@@ -44,9 +42,7 @@ def norm(tensors: Tensors) -> Tensor:
     """The 2-norm of all gradients, 0-d float64, summed in float64."""
     addresses, chunks = _table(tensors)
     sums = np.zeros(len(chunks))
-    with compiled.LAUNCH:
-        compiled.use_threads(chunks)
-        _norm_kernel(compiled.NUMPY[tensors.grads[0].dtype])(addresses, chunks, sums)
+    compiled.launch(_norm_kernel(compiled.NUMPY[tensors.grads[0].dtype]), chunks, addresses, chunks, sums)
     return torch.tensor(math.sqrt(sums.sum()), dtype=torch.float64)
 
 
@@ -55,7 +51,7 @@ def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
     if set(map(Tensor.dtype.__get__, steps)) != {torch.float32} or not all(map(Tensor.is_cpu.__get__, steps)):
         return eager.advance(steps, moved)  # somebody has put others there
     addresses, values = compiled.addresses([steps])[0], np.empty(len(steps), dtype=np.float32)
-    _count(addresses, values)
+    compiled.call(_count, addresses, values)
     torch.autograd.graph.increment_version(steps)
     return values.tolist()
 
