@@ -1,5 +1,6 @@
 """A notebook at its defaults: executed once for all tests of the module that is named after its number."""
 
+import re
 from pathlib import Path
 
 import papermill
@@ -23,3 +24,11 @@ def said(book):
     """All that it printed or showed, as plain text."""
     return "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") + "\n"
                    for cell in book.cells for output in cell.get("outputs", []))
+
+
+@pytest.fixture(scope="module")
+def findings(said):
+    """Of its numbered findings that are claims: claim -> verdict, mean, low, high, seeds."""
+    lines = re.findall(r"^\d+\. (.*): (supported|refuted|no difference found) \((?:effect )?(\S+), (\S+) to (\S+); "
+                       r"(\d+) seeds", said, flags=re.MULTILINE)
+    return {claim: (verdict, *map(float, numbers)) for claim, verdict, *numbers in lines}

@@ -26,31 +26,32 @@ def test_the_mask_takes_no_byte(said):
 
 def test_the_scores_agree_as_far_as_it_says(said):
     w, m, v = trained_by_torch()
-    scores = {"magnitude": w.abs(), "hybrid": w**2 * m.abs() / v.sqrt(), "fisher": w**2 * v}
+    scores = {"magnitude": w.abs(), "hybrid": w**2 * m.abs() / (v.sqrt() + 1e-8), "fisher": w**2 * v}
     found = re.search(r"rank alike at (\S+); magnitude and hybrid at (\S+), magnitude and fisher at (\S+)\.\n", said)
     pairs = [("hybrid", "fisher"), ("magnitude", "hybrid"), ("magnitude", "fisher")]
     for agreement, (a, b) in zip(map(float, found.groups()), pairs, strict=True):
-        assert agreement == pytest.approx(stats.spearmanr(scores[a], scores[b]).statistic, abs=0.03), (a, b)
+        assert agreement == pytest.approx(stats.spearmanr(scores[a], scores[b]).statistic, abs=0.015), (a, b)
 
 
 def trained_by_torch():
-    """Weights and uncorrected moments after the notebook's training, by torch.optim.AdamW; ranks do not mind a factor
-    on m or v."""
+    """Weights and bias-corrected moments after the notebook's training, by torch.optim.AdamW, annealed."""
     data = load_data("digits")
     network = build_model("lenet5", seed=0, **data.model_arguments())
     batches = make_batches(data, "train", 32, device="cpu", seed=0)
     weights = [p for p in network.parameters() if p.ndim >= 2]
     others = [p for p in network.parameters() if p.ndim < 2]
     rule = torch.optim.AdamW([{"params": weights}, {"params": others, "weight_decay": 0.0}], lr=1e-3, weight_decay=0.01)
+    steps = 8 * len(batches)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(rule, steps)
     for epoch in range(8):
         for images, labels in batches.epoch(epoch):
             rule.zero_grad()
             F.cross_entropy(network(images), labels).backward()
             rule.step()
-    flat = [torch.cat([tensor.detach().flatten() for tensor in kind]) for kind in (
-        weights, [rule.state[p]["exp_avg"] for p in weights], [rule.state[p]["exp_avg_sq"] for p in weights])]
-    assert len(flat[0]) == WEIGHTS
-    return flat
+            annealing.step()
+    w, m, v = (torch.cat([tensor.detach().flatten() for tensor in kind]) for kind in (
+        weights, [rule.state[p]["exp_avg"] for p in weights], [rule.state[p]["exp_avg_sq"] for p in weights]))
+    return w, m / (1 - 0.9**steps), v / (1 - 0.999**steps)
 
 
 def test_informed_scores_keep_the_network_alive_and_chance_does_not(said):
