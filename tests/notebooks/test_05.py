@@ -27,7 +27,7 @@ def test_a_spike_is_forgotten_after_the_steps_that_beta_implies(said):
 
 
 def test_theta_clips_the_share_that_its_rule_says(said):
-    found = re.search(r"theta 10 clips (\S+)% of spike-free elements, theta 50 (\S+)%: a higher .* is the gentler", said)
+    found = re.search(r"theta 10 clips (\S+)% of spike-free elements, theta 50 (\S+)%: a higher .* the gentler", said)
     for share, theta in zip(map(float, found.groups()), (10, 50), strict=True):
         assert share == pytest.approx(100 * clipped(theta), abs=0.011), "rounded to hundredths"
 
