@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 from pathlib import Path
 
 import nbformat
@@ -133,7 +132,6 @@ def test_it_runs_at_its_defaults_from_its_own_folder(path, tmp_path, monkeypatch
     book = execute(path.name, tmp_path, monkeypatch, path.parent)
     said = "".join(output.get("text", "") for cell in code(book) for output in cell.outputs)
     assert "The run finished" in said and all(cell.execution_count for cell in code(book) if cell.source)
-    assert int(re.search(r"(\d+)(?:\.\d+)?% of \d+ test images are read rightly", said)[1]) > 80
 
 
 def test_what_is_executed_elsewhere_is(path):
