@@ -1,20 +1,11 @@
-"""Notebook 04 on another counterexample: its findings follow from the rules and from the recorded runs."""
+"""Notebook 04 at its defaults: its findings follow from the rules and from the recorded runs."""
 
 import re
-from pathlib import Path
 
-import papermill
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "notebooks" / "04_adamw_adv.ipynb"
 
-
-def test_04_finds_what_it_says(tmp_path, monkeypatch):
-    monkeypatch.chdir(PATH.parent)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    book = papermill.execute_notebook(PATH.name, str(tmp_path / "out.ipynb"), progress_bar=False, parameters={
-        "size": 6.0, "period": 4, "clip_norm": 0.5, "epochs": 4, "recompute": 1, "seed": 1})
-    said = "".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", []))
+def test_04_finds_what_it_says(said):
     adam, amsgrad = map(float, re.search(r"Adam ends at x = (\S+), AMSGrad at (\S+);", said).groups())
     assert adam > 0.9 and amsgrad < -0.9
     assert "above 0.47 on the first problem, 0.9996 on the second: the default 0.999 is too small for that" in said
@@ -22,7 +13,7 @@ def test_04_finds_what_it_says(tmp_path, monkeypatch):
     long, short = map(int, re.search(r"(\d+)% of Adam's, .* at beta2 0.999, (\d+)% at 0.99", said).groups())
     assert 100 >= long > short
     assert float(re.search(r"loss in the noisy bowl by (\S+)\.\n", said)[1]) > 1.5
-    assert float(re.search(r"(\d+)% of the gradients are scaled down", said)[1]) == pytest.approx(90, abs=10)
+    assert float(re.search(r"(\d+)% of the gradients are scaled down", said)[1]) == pytest.approx(61, abs=10)
     assert "AMSGrad on average" in said and re.search(r"cosine on average: validation loss -\S+, lower", said)
     off = float(re.search(r"1 of the recorded runs differ by at most (\S+) nats", said)[1])
     assert off < 0.05, "another machine rounds differently, not more"

@@ -20,8 +20,7 @@ def said_by(tmp_path, monkeypatch, folder, **parameters):
                    for cell in book.cells if cell.cell_type == "code" for output in cell.outputs)
 
 
-def test_it_measures_here_and_pruning_costs_no_byte_a_weight(tmp_path, monkeypatch):
-    said = said_by(tmp_path, monkeypatch, PATH.parent, live_model="lenet5", repeats=1, elements=100_000)
+def test_it_measures_here_and_pruning_costs_no_byte_a_weight(said):
     assert "12 ways to train, 11,173,962 parameters: as measured, to the byte" in said
     assert int(re.search(r"70\.0% pruned; \+(\d+) bytes", said)[1]) < 500
     assert re.search(r"here: copy [\d.e+]+ GB/s, in place [\d.e+]+ GB/s", said)

@@ -1,0 +1,66 @@
+"""Notebook 05 at its defaults: what it finds is what the rules imply, computed here without the package."""
+
+import math
+import re
+
+import pandas as pd
+import pytest
+import torch
+
+
+def test_the_spike_stays_in_v_as_long_as_its_decay_says(said):
+    found = re.search(r"disturbs AdamW's v for (\d+) of the (\d+) steps that were left, AdamWSPAM's for (\d+)\.", said)
+    adamw, left, spam = map(int, found.groups())
+    assert left == 600 - 150 + 1
+    assert adamw == min(calm_after(0.001 * 100.0**2), left) == left
+    assert spam == pytest.approx(calm_after(0.001 * 50.0), rel=0.15)
+
+
+def calm_after(entered):
+    """Steps until the root of v is within a tenth of what it is without the spike of step 150, gradients being of
+    deviation 1."""
+    return next(k for k in range(10_000) if math.sqrt(1 + entered * 0.999**k / (1 - 0.999 ** (150 + k))) < 1.1)
+
+
+def test_a_spike_is_forgotten_after_the_steps_that_beta_implies(said):
+    assert f"{{'m': {round(math.log(0.01) / math.log(0.9))}, 'v': {round(math.log(0.01) / math.log(0.999))}}}" in said
+
+
+def test_theta_clips_the_share_that_its_rule_says(said):
+    found = re.search(r"theta 10 clips (\S+)% of spike-free elements, theta 50 (\S+)%: a higher .* the gentler", said)
+    for share, theta in zip(map(float, found.groups()), (10, 50), strict=True):
+        assert share == pytest.approx(100 * clipped(theta), abs=0.011), "rounded to hundredths"
+
+
+def clipped(theta):
+    """The share of 200 times 500 gradients that is beyond theta times the corrected v of those before it."""
+    generator = torch.Generator().manual_seed(0)
+    v, beyond = torch.zeros(500), 0
+    for t in range(200):
+        square = torch.randn(500, generator=generator) ** 2
+        limit = theta * v / (1 - 0.999**t) if t else torch.full((500,), math.inf)
+        beyond += int((square > limit).sum())
+        v = 0.999 * v + 0.001 * torch.minimum(square, limit)
+    return beyond / (200 * 500)
+
+
+def test_the_norm_detector_finds_what_it_says(said):
+    generator = torch.Generator().manual_seed(0)
+    wander = torch.cumsum(0.02 * torch.randn(1000, 1, generator=generator), 0).exp()
+    gradients = wander * torch.randn(1000, 64, generator=generator)
+    spikes = (torch.randperm(900, generator=generator)[:20] + 100).tolist()
+    gradients[spikes] *= 10.0
+    norms = pd.Series(gradients.norm(dim=1).numpy())
+    before = norms.rolling(100, min_periods=10)
+    called = norms > before.mean().shift() + 2 * before.std().shift()
+    found = re.search(r"above 2 deviations finds (\d+)% of the spikes; (\d+)% of its calls are right", said)
+    recall, precision = map(int, found.groups())
+    assert recall == pytest.approx(100 * called[spikes].mean(), abs=5.1), "one spike of twenty"
+    assert precision == pytest.approx(100 * called[spikes].sum() / called.sum(), abs=2)
+
+
+def test_the_first_update_after_a_reset_is_as_long_as_its_corrections_make_it(said):
+    without, anew = re.search(
+        r"update is (\S+) times the learning rate without, and (\S+) times with the bias", said).groups()
+    assert without == f"{0.1 / math.sqrt(0.001 / (1 - 0.999**3000)):.1f}" == "3.1"
+    assert anew == "1.0"

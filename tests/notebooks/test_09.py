@@ -1,0 +1,171 @@
+"""Notebook 09 at its defaults: its tables and verdicts are those of the recorded runs, computed here by pandas."""
+
+import ast
+import re
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+DATA = Path(__file__).resolve().parents[2] / "figures" / "data"
+MEASURE = {**dict.fromkeys(("resnet18", "fashion", "resnet50"), "accuracy"), **dict.fromkeys(("lstm", "gpt"), "loss")}
+NAMES = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW", "adamw_clip": "AdamW + clip",
+         "adamwadv": "AdamWAdv", "adamwspam": "AdamWSPAM", "adamwspam_published": "SPAM, published"}
+FOUR = ("resnet18", "fashion", "lstm", "gpt")
+WORST_FIRST = ["refuted", "no difference found", "supported"]
+
+
+def table(study, task, column="test"):
+    """A row a seed, a column an optimizer; more is better, and a run that diverged has no number."""
+    runs = pd.read_csv(DATA / f"{study}-{task}-cpu.csv")
+    column = f"{column}_{MEASURE[task]}"
+    runs.loc[runs["status"] != "finished", column] = float("nan")
+    own = "arm" if study == "defaults" else "optimizer"
+    return runs.pivot(index="seed", columns=own, values=column) * (-1 if MEASURE[task] == "loss" else 1)
+
+
+def interval(gain):
+    half = stats.t.ppf(0.975, len(gain) - 1) * stats.sem(gain)
+    return gain.mean(), gain.mean() - half, gain.mean() + half
+
+
+def floor(runs, task, other="adamw"):
+    """What counts as no difference: AdamW against itself, 1 % of a loss, 0.2 points of accuracy."""
+    noise = 0.0
+    if (DATA / f"defaults-{task}-cpu.csv").exists() and "adamw_again" in (plain := table("defaults", task)):
+        noise = np.abs(interval((plain["adamw"] - plain["adamw_again"]).dropna())[1:]).max()
+    return max(noise, 0.01 * -runs[other].mean() if MEASURE[task] == "loss" else 0.002)
+
+
+def verdict(gain, least):
+    mean, low, high = interval(gain)
+    return "supported" if low > 0 and mean > least else "refuted" if high < 0 and mean < -least else WORST_FIRST[1]
+
+
+def recorded(study, tasks):
+    return [task for task in tasks if (DATA / f"{study}-{task}-cpu.csv").exists()]
+
+
+def test_what_is_ahead_of_adamw_and_behind_it_is_so_in_the_runs(said):
+    lines = re.findall(r"Tuned, on (\w+): ahead of AdamW: (.*); behind: (.*); the others", said)
+    assert {"lstm", "gpt", "resnet18"} <= {task for task, *_ in lines}
+    for task, ahead, behind in lines:
+        runs = table("tuned", task)
+        found = {name: verdict((runs[name] - runs["adamw"]).dropna(), floor(runs, task))
+                 for name in runs if name != "adamw"}
+        for names, kind in ((ahead, "supported"), (behind, "refuted")):
+            expected = {NAMES[name] for name, said in found.items() if said == kind}
+            assert {name for name in NAMES.values() if name in split(names)} == expected, (task, kind)
+
+
+def split(names):
+    return set(names.replace("SPAM, published", "SPAM; published").split(", ")) if names != "none" else set()
+
+
+def rows_of(book, cell):
+    """The table that a cell of this id shows last, its texts row by row."""
+    html = next(own for own in book.cells if own.id == cell).outputs[-1]["data"]["text/html"]
+    table = re.search(r"<table.*</table>", html, flags=re.DOTALL)[0]
+    return [[field.text for field in row] for row in ElementTree.fromstring(table).iter("tr")]
+
+
+def test_the_table_of_means_is_of_the_runs(book, said):
+    tasks = re.search(r"tuned runs are recorded: (.*)\n", said)[1].split(", ")
+    rows = rows_of(book, "6b7a72a3")[2:]
+    assert len(rows) == len(NAMES)
+    means = [table(study, task).mean().abs() for task in tasks for study in ("defaults", "tuned")]
+    for name, *shown in rows:
+        optimizer = next(key for key, title in NAMES.items() if title == name)
+        assert list(map(float, shown)) == pytest.approx([mean[optimizer] for mean in means], abs=6e-5), name
+
+
+def test_the_expected_best_is_the_mean_over_all_choices_of_four_trials(book, said):
+    tasks = re.search(r"tuned runs are recorded: (.*)\n", said)[1].split(", ")
+    rows = rows_of(book, "84b59170")[1:]
+    trials = [table_of_trials(task) for task in tasks]
+    for name, *shown in rows:
+        optimizer = next(key for key, title in NAMES.items() if title == name)
+        best = [abs(np.mean([max(some) for some in combinations(own[optimizer], 4)])) for own in trials]
+        assert list(map(float, shown)) == pytest.approx(best, abs=6e-5), name
+
+
+def table_of_trials(task):
+    """optimizer -> what its trials reach on validation, more being better; one that diverged is as bad as the worst."""
+    runs = pd.read_csv(DATA / f"tuning-{task}-cpu.csv")
+    sign = -1 if MEASURE[task] == "loss" else 1
+    runs["score"] = sign * runs[f"validation_{MEASURE[task]}"].where(runs["status"] == "finished")
+    return {name: own.fillna(own.min()).tolist() for name, own in runs.groupby("optimizer")["score"]}
+
+
+def test_tuned_runs_have_the_best_settings_of_tuning(said):
+    for task in re.search(r"tuned runs are recorded: (.*)\n", said)[1].split(", "):
+        trials, tuned = table_of_trials(task), pd.read_csv(DATA / f"tuned-{task}-cpu.csv")
+        tuning = pd.read_csv(DATA / f"tuning-{task}-cpu.csv")
+        for name, own in tuned.groupby("optimizer"):
+            at = tuning[(tuning["optimizer"] == name) & np.isclose(tuning["lr"], own["lr"].iloc[0])
+                        & np.isclose(tuning["weight_decay"], own["weight_decay"].iloc[0])]
+            assert own["lr"].nunique() == own["weight_decay"].nunique() == len(at) == 1
+            assert abs(at[f"validation_{MEASURE[task]}"].iloc[0]) == abs(max(trials[name])), (task, name)
+            assert not set(own["seed"]) & set(tuning["seed"]), "chosen with other seeds than are shown"
+
+
+def test_the_noise_floor_is_adamw_against_itself(said):
+    shown = ast.literal_eval(re.search(r"noise floor: (\{.*\})", said)[1])
+    for task, noise in shown.items():
+        plain = table("defaults", task)
+        low, high = interval((plain["adamw"] - plain["adamw_again"]).dropna())[1:]
+        assert noise == pytest.approx(max(abs(low), abs(high)), abs=1e-6), task
+
+
+@pytest.mark.parametrize(("claim", "study", "a", "b", "tasks"), [
+    ("AdamW improves on Adam significantly", "tuned", "adamw", "adam", FOUR),
+    ("AdamWAdv is best for stable training when there is time to tune", "tuned", "adamwadv", "adamw", FOUR),
+    ("AMSGrad makes Adam better", "defaults", "adamwadv", "adamw_clip", FOUR),
+    ("AdamWSPAM beats AdamW on ResNet-50", "defaults", "adamwspam", "adamw", ("resnet50",)),
+    ("AdamWSPAM does not beat AdamW on ResNet-18", "defaults", "adamw", "adamwspam", ("resnet18", "fashion"))])
+def test_a_claim_about_tasks_is_as_good_as_the_worst_of_them(findings, claim, study, a, b, tasks):
+    cases = []
+    for task in recorded(study, tasks):
+        runs = table(study, task)
+        gain = (runs[a] - runs[b]).dropna()
+        cases.append((WORST_FIRST.index(verdict(gain, floor(runs, task, b))), *interval(gain), len(gain)))
+    worst, *numbers, seeds = min(cases)
+    said, *shown, shown_seeds = findings[claim]
+    assert said == WORST_FIRST[worst] and shown_seeds == seeds
+    assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)
+
+
+@pytest.mark.parametrize(("claim", "a", "b"), [
+    ("Clipping the gradient norm prevents harm by exploding gradients", "adamw_clip+spikes", "adamw+spikes"),
+    ("Momentum reset at a spike keeps it from derailing training", "norm_reset+spikes", "adamw+spikes"),
+    ("Spike-aware clipping by element helps where there are spikes", "element+spikes", "adamw+spikes"),
+    ("AdamWSPAM does more against spikes than clipping by the norm", "adamwspam+spikes", "adamw_clip+spikes"),
+    ("AdamWSPAM costs nothing where there are no spikes", "adamwspam", "adamw")])
+def test_parts_of_spam_do_what_the_runs_say(findings, claim, a, b):
+    cases = []
+    for study in recorded("spam", ("ablation", "ablation-resnet18")):
+        runs = pd.read_csv(DATA / f"spam-{study}-cpu.csv").pivot(index="seed", columns="arm", values="test_loss")
+        gain = (runs[b] - runs[a]).dropna()
+        cases.append((WORST_FIRST.index(verdict(gain, 0.01 * runs[b].mean())), *interval(gain), len(gain)))
+    worst, *numbers, seeds = min(cases)
+    said, *shown, shown_seeds = findings[claim]
+    assert said == WORST_FIRST[worst] and shown_seeds == seeds
+    assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)
+
+
+def test_spam_gains_with_size_what_a_line_through_the_runs_says(findings):
+    slopes = []
+    for task in recorded("width", ("gpt", "resnet18")):
+        runs = pd.read_csv(DATA / f"width-{task}-cpu.csv")
+        by = [runs[runs["optimizer"] == name].pivot(index="parameters", columns="seed", values=f"test_{MEASURE[task]}")
+              for name in ("adamwspam", "adamw")]
+        gain = ((by[0] - by[1]) * (-1 if MEASURE[task] == "loss" else 1)).dropna(axis=1)
+        slopes.append(pd.Series(np.polyfit(np.log10(gain.index.to_numpy(float)), gain, 1)[0]))
+    said, *shown, seeds = findings["SPAM helps the more the larger the model"]
+    worst, *numbers, expected = min((WORST_FIRST.index(verdict(own, 0)), *interval(own), len(own)) for own in slopes)
+    assert said == WORST_FIRST[worst] and seeds == expected
+    assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)

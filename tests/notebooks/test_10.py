@@ -1,0 +1,80 @@
+"""Notebook 10 at its defaults: its tables and verdicts are those of the recorded runs, computed here by pandas."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+DATA = Path(__file__).resolve().parents[2] / "figures" / "data"
+STUDIES = ("pruning-lenet5-cpu", "pruning-resnet18-cpu", "pruning-quick")
+CLAIMS = {"High momentum and low variance tell important weights: hybrid beats magnitude": "magnitude",
+          "High momentum and low variance tell more than Fisher's opposite": "fisher",
+          "Adam's states tell more than chance": "random"}
+WORST_FIRST = ["refuted", "no difference found", "supported"]
+
+
+def by_seed(study, score):
+    """Test accuracy of a score, its sparsities averaged, seed by seed."""
+    runs = pd.read_csv(DATA / f"{study}.csv")
+    runs = runs[runs["arm"].str.fullmatch(score + r"_0\.\d+") & (runs["status"] == "finished")]
+    return runs.pivot(index="seed", columns="arm", values="test_accuracy").mean(axis=1)
+
+
+def interval(gain):
+    return gain.mean(), *stats.t.interval(0.95, len(gain) - 1, gain.mean(), stats.sem(gain))
+
+
+def verdict(gain):
+    mean, low, high = interval(gain)
+    return "supported" if low > 0 and mean > 0.002 else "refuted" if high < 0 and mean < -0.002 else WORST_FIRST[1]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_hybrid_is_judged_by_its_worst_study(findings, claim):
+    gains = [by_seed(study, "hybrid") - by_seed(study, CLAIMS[claim]) for study in STUDIES]
+    said, *numbers, seeds = findings[claim]
+    assert said == min(map(verdict, gains), key=WORST_FIRST.index)
+    worst = min((gain for gain in gains if verdict(gain) == said), key=pd.Series.mean)
+    assert numbers == pytest.approx(interval(worst), rel=0.005, abs=1e-6) and seeds == len(worst)
+
+
+def test_the_table_of_resnet_is_of_its_runs(said):
+    runs = pd.read_csv(DATA / "pruning-quick.csv").groupby("arm")["test_accuracy"].mean().mul(100)
+    assert f"dense: {runs['dense']:.1f} %" in said
+    for score in ("fisher", "hybrid", "magnitude", "random"):
+        shown = re.search(rf"\n{score} +(\d\S+) +(\S+) +(\S+)\n", said).groups()
+        expected = [runs[f"{score}_{sparsity}"] for sparsity in (0.5, 0.7, 0.9)]
+        assert list(map(float, shown)) == pytest.approx(expected, abs=0.06), score
+
+
+@pytest.mark.parametrize("score", ["hybrid", "fisher", "random"])
+def test_each_score_less_magnitude_is_of_its_runs(said, score):
+    gain = 100 * (by_seed("pruning-quick", score) - by_seed("pruning-quick", "magnitude"))
+    table = said.partition("less magnitude (points)")[2]
+    shown = re.search(rf"\n{score} +(\S+) +(\S+) +(\S+) +{len(gain)}(?:\.0)?\n", table).groups()
+    assert list(map(float, shown)) == pytest.approx(interval(gain), abs=0.006)
+
+
+@pytest.mark.parametrize("arm", ["adamw_late_cubic", "adamwspam_cubic", "adamwspam_late_cubic"])
+def test_bases_and_schedules_are_compared_seed_by_seed(said, arm):
+    table = pd.read_csv(DATA / "pruning-lenet5-cpu.csv").pivot(index="seed", columns="arm", values="test_accuracy")
+    shown = re.search(rf"\n{arm} +(\S+) +(\S+) +(\S+)\n", said).groups()
+    assert list(map(float, shown)) == pytest.approx(interval(100 * (table[arm] - table["adamw_cubic"])), abs=0.006)
+
+
+def test_targets_are_met_to_the_weight(said):
+    runs = pd.read_csv(DATA / "pruning-quick.csv").query("optimizer == 'adamwprune'")
+    missed = runs["sparsity"] - runs["optimizer_options"].map(lambda text: json.loads(text)["target_sparsity"])
+    found = re.search(r"(\d+) runs of AdamWPrune; the largest miss of a target is (\S+) of the weights", said).groups()
+    assert int(found[0]) == len(runs) and float(found[1]) == pytest.approx(missed.abs().max(), abs=1e-7)
+    assert float(found[1]) < 1e-6
+
+
+def test_what_pruning_keeps_is_as_recorded(findings):
+    kept = pd.read_csv(DATA / "memory.csv").set_index("method")["pruning_bytes_per_weight"]
+    assert kept["adamwprune"] == findings["AdamWPrune prunes with minimal memory overhead"][1] == 0
+    least = kept[["magnitude_pruner", "movement_pruner", "torch_prune"]].min()
+    assert least == findings["Traditional pruning needs extra memory"][1] >= 1

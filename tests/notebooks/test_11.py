@@ -1,0 +1,99 @@
+"""Notebook 11 at its defaults: its effects and verdicts are those of the recorded runs, computed here by pandas."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+DATA = Path(__file__).resolve().parents[2] / "figures" / "data"
+
+
+def losses(study, measure="test_loss"):
+    """A row a seed, a column an arm."""
+    return pd.read_csv(DATA / f"{study}-cpu.csv").pivot(index="seed", columns="arm", values=measure)
+
+
+def verdict(gain, floor):
+    """What differences by seed, positive where a claim holds, say of it."""
+    low, high = stats.t.interval(0.95, len(gain) - 1, gain.mean(), stats.sem(gain))
+    said = ("supported" if low > 0 and gain.mean() > floor else
+            "refuted" if high < 0 and gain.mean() < -floor else "no difference found")
+    return said, pytest.approx([gain.mean(), low, high], rel=0.005, abs=1e-6), len(gain)
+
+
+def agrees(finding, gain, floor):
+    said, *numbers, seeds = finding
+    return (said, numbers, seeds) == verdict(gain, floor)
+
+
+@pytest.mark.parametrize(("claim", "study", "arm", "other"), [
+    ("Raise beta1 to 0.95 for noisy gradients", "betas", "b8_0.95_0.999", "b8_0.9_0.999"),
+    ("Lower beta2 to 0.99 for better responsiveness", "betas", "b64_0.9_0.99", "b64_0.9_0.999"),
+    ("Weight decay of 0.01 helps AdamW", "decay", "wd0.01", "wd0"),
+    ("Weight decay of 0.1 helps AdamW", "decay", "wd0.1", "wd0")])
+def test_an_arm_beats_another_by_what_the_runs_say(findings, claim, study, arm, other):
+    table = losses(study)
+    assert agrees(findings[claim], table[other] - table[arm], 0.01 * table[other].mean())
+
+
+def test_decay_closes_the_gap_by_what_the_runs_say(findings):
+    gap = losses("decay", "validation_loss") - losses("decay", "train_loss")
+    assert agrees(findings["Weight decay prevents overfitting"], gap["wd0"] - gap["wd0.1"], 0)
+
+
+def test_the_default_betas_are_as_good_as_their_worst_case(findings):
+    table = losses("betas")
+    gains = [table[arm] - table[f"{arm.partition('_')[0]}_0.9_0.999"] for arm in table if "0.9_0.999" not in arm[-9:]]
+    worst = min(gains, key=pd.Series.mean)
+    assert len(gains) == 8 and agrees(findings["Betas of (0.9, 0.999) work in most cases"], worst, 0.01 * 0.4)
+
+
+def test_the_best_rate_falls_with_the_size_as_it_says(said, findings):
+    runs = pd.read_csv(DATA / "rates-cpu.csv")
+    best = runs.loc[runs.groupby(["parameters", "seed"])["validation_loss"].idxmin()]
+    by_size = best.pivot(index="parameters", columns="seed", values="lr")
+    for parameters, row in by_size.iterrows():
+        shown = re.search(rf"\n{parameters} +([\d. ]+)\n", said)[1].split()
+        assert list(map(float, shown)) == pytest.approx(row.tolist())
+    falls = -np.polyfit(np.log10(by_size.index.to_numpy()), np.log10(by_size), 1)[0]
+    assert agrees(findings["Scale the learning rate down for larger models"], pd.Series(falls), 0)
+
+
+def test_theta_is_worth_on_spikes_what_the_runs_say(said):
+    table = losses("spam-ablation")
+    shown = {(int(theta), suffix): float(mean) for theta, suffix, mean in re.findall(
+        r"\n(5|50|500|5000) +(with spikes|without) +(\S+) ", said)}
+    assert len(shown) == 8
+    arms = {5: "theta_5", 50: "element", 500: "theta_500", 5000: "theta_5000"}
+    for (theta, suffix), mean in shown.items():
+        ending = "+spikes" if suffix == "with spikes" else ""
+        gain = table[f"adamw{ending}"] - table[arms[theta] + ending]
+        assert mean == pytest.approx(gain.mean(), abs=1e-4)
+
+
+def test_a_higher_theta_clips_less(findings):
+    said, clips_more, *_ = findings["A higher theta handles spikes more aggressively"]
+    # Of Gaussian gradients those beyond the root of theta are clipped, and more while v is young.
+    assert said == "refuted" and -clips_more > stats.chi2.sf(10, 1) - stats.chi2.sf(50, 1)
+    assert -clips_more == pytest.approx(stats.chi2.sf(10, 1), abs=0.005)
+
+
+def test_half_of_an_average_is_as_old_as_beta_says(said):
+    for beta in (0.9, 0.95, 0.99, 0.999):
+        assert f"beta {beta}: half of the average is older than {math.log(0.5) / math.log(beta):.0f} steps" in said
+
+
+def test_1e_3_is_behind_the_best_rate_of_its_worst_width(findings):
+    runs = pd.read_csv(DATA / "rates-cpu.csv")
+    gains = {}
+    for options, group in runs.groupby("model_options"):
+        by_rate = group.pivot(index="seed", columns="lr", values="test_loss")
+        rival = by_rate.drop(columns=1e-3).mean().idxmin()
+        gains[json.loads(options)["width"]] = by_rate[rival] - by_rate[1e-3]
+    worst = min(gains.values(), key=pd.Series.mean)
+    assert agrees(findings["Start Adam variants with a learning rate of 1e-3"], worst, 0.01 * runs["test_loss"].mean())
