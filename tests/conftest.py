@@ -1,6 +1,7 @@
 """Set-up that must come before any test module is imported."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -8,6 +9,9 @@ import torch
 # Triton decides at import whether to interpret its kernels: without a GPU that is how ours is tested.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+# A script's job in the background ignores Ctrl-C, and so would the programs that tests start, to interrupt them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Lion(torch.optim.Optimizer):
