@@ -197,11 +197,10 @@ class LabOptimizer(Optimizer):
         step = kernels.value(clock)
         norm = None if norm is None else norm.to(clock.device)
         grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
-        spike = False
+        spike: kernels.Scalar = False
         if group["spike_sigma"] is not None:
             policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
-            spike = bool(spike) if on_host else spike
         keep = policy.moments_kept(group, step, spike, moved)
         for bucket, its_steps in zip(buckets, steps, strict=True):
             terms = policy.terms_at(group, step, its_steps, grad_factor, keep)

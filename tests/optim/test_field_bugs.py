@@ -29,7 +29,7 @@ def test_clipping_reaches_the_update_and_not_a_copy():
             step(optimizer, torch.tensor([1.0, g], dtype=torch.float64))
         moved[theta] = optimizer.state[p]["exp_avg"]
     assert moved[None][1] > 100 and moved[4.0][1] < 2
-    assert moved[None][0] == moved[4.0][0]
+    torch.testing.assert_close(moved[None][0], moved[4.0][0], rtol=1e-14, atol=0)  # two loops may round apart
 
 
 def test_decay_reaches_weights_whose_gradient_is_zero():

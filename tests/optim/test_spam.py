@@ -3,11 +3,14 @@
 import copy
 import io
 import math
+from statistics import fmean, stdev
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adamw_lab.optim import AdamWSPAM, textbook
+from adamw_lab.optim import AdamWSPAM, policy, textbook
 
 
 def published_rule(p, g, m, v, t, last_reset, *, lr, betas, theta, interval, warmup, grace, eps, wd):
@@ -81,6 +84,25 @@ def test_norm_detector_fires_rarely_on_noise_and_learns_a_lasting_shift():
     gaussian_run(lab, p, 200, scale=lambda t: 1.5, seed=2)
     assert shifting > 0
     assert (float(lab.telemetry()["spikes"]) - before - shifting) / 200 < 0.15
+
+
+@given(norms=st.lists(st.floats(0, 10) | st.sampled_from([math.nan, math.inf, 0.0, 1e6]), max_size=60),
+       sigma=st.sampled_from([0.0, 0.5, 2.0]), history=st.integers(10, 20))
+def test_norm_detector_is_the_same_in_floats_and_in_tensors(norms, sigma, history):
+    groups = [dict(spike_sigma=sigma, history=history) for _ in range(2)]
+    for group in groups:
+        group |= policy.new_trackers(group, torch.device("cpu"))
+    for x in norms:
+        known = groups[0]["norms"][:groups[0]["norms_seen"]].tolist()
+        limit = fmean(known) + sigma * stdev(known) if len(known) >= 9 else math.inf
+        if math.isfinite(x) and math.isclose(x, limit, rel_tol=1e-9):
+            continue  # on the limit, rounding decides
+        norm = torch.tensor(x, dtype=torch.float64)
+        assert policy.detect_spike(groups[0], norm, 1.0) == (x > limit)
+        assert policy._detect_in_tensors(groups[1], norm, 1.0) == (x > limit)
+        torch.testing.assert_close(groups[0]["norms"], groups[1]["norms"], rtol=1e-12, atol=0)
+    for name in ("norms_seen", "spikes"):
+        assert groups[0][name] == groups[1][name]
 
 
 @pytest.mark.parametrize(("spike_decay", "kept"), [((0.0, 1.0), (0.0, 1.0)), ((0.5, 0.9), (0.5, 0.9))])

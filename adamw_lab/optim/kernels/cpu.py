@@ -94,16 +94,18 @@ def _norm_kernel(real):
 @cache
 def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
-    zero, almost, tiny = real(0), real(0.999), np.finfo(real).tiny
+    zero, one, almost, tiny = real(0), real(1), real(0.999), np.finfo(real).tiny
 
     @kept_njit(parallel=True, error_model="numpy", fastmath={"contract"})
     def kernel(addresses, chunks, scalars, per_tensor, clipped):
         beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
-            step_size, bias2_sqrt, scale = per_tensor[0, row], per_tensor[1, row], per_tensor[2, row]
+            step_size, root_gain, scale = per_tensor[0, row], one / per_tensor[1, row], per_tensor[2, row]
             bound = keep_v * scale * almost
             count = 0
+            if spam:
+                within = np.empty(BLOCK, dtype=real)
             for begin in range(start, start + size, BLOCK):
                 stop = min(begin + BLOCK, start + size)
                 p = carray(pointer(addresses[0, row], zero), stop)[begin:]
@@ -112,24 +114,17 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                 v = carray(pointer(addresses[3, row], zero), stop)[begin:]
                 if amsgrad:
                     vmax = carray(pointer(addresses[4, row], zero), stop)[begin:]
-                clips = False
+                source, gain = g, factor
                 if spam:
                     # Clipping is rare, and the root of its limit dear: where no square comes near, no root is taken.
                     near = 0
                     for i in range(len(p)):
                         gi = g[i] * factor
                         near |= gi * gi >= v[i] * bound - tiny
-                    clips = near > 0 or keep_v == zero
-                for i in range(len(p)):
-                    gi = g[i] * factor
-                    mi = m[i]
-                    vi = v[i]
-                    if prune:
-                        dead = (vi == zero) and np.signbit(vi)
-                    if spam:
-                        mi = mi * keep_m if keep_m != zero else zero
-                        vi = vi * keep_v if keep_v != zero else zero
-                        if clips:
+                    if near > 0 or keep_v == zero:
+                        for i in range(len(p)):
+                            gi = g[i] * factor
+                            vi = v[i] * keep_v if keep_v != zero else zero
                             limit = math.sqrt(vi * scale)
                             if vi > clip_above:
                                 if gi > limit:
@@ -138,6 +133,17 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                                 elif gi < -limit:
                                     gi = -limit
                                     count += 1
+                            within[i] = gi
+                        source, gain = within, one
+                for i in range(len(p)):
+                    gi = source[i] * gain
+                    mi = m[i]
+                    vi = v[i]
+                    if prune:
+                        dead = (vi == zero) and np.signbit(vi)
+                    if spam:
+                        mi = mi * keep_m if keep_m != zero else zero
+                        vi = vi * keep_v if keep_v != zero else zero
                     mi = beta1 * mi + gain1 * gi
                     vi = beta2 * vi + gain2 * gi * gi
                     pi = decay * p[i]
@@ -148,7 +154,8 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                             wi = wi * keep_v if keep_v != zero else zero
                         if vi > wi or vi != vi:
                             wi = vi
-                    pi = pi - step_size * mi / (math.sqrt(wi) / bias2_sqrt + eps)
+                    # a division less than sqrt(w) / bias2_sqrt, for a rounding error more
+                    pi = pi - step_size * mi / (math.sqrt(wi) * root_gain + eps)
                     if prune and dead:
                         pi = zero
                         mi = zero
