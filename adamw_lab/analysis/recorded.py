@@ -1,6 +1,7 @@
 """Recorded studies as tables, and the comparisons that are made of them, paired by seed."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +9,56 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from adamw_lab.analysis.stats import Effect, expected_best, noise_floor, paired_difference
-from adamw_lab.provenance import RECORDS
+from adamw_lab.provenance import CHECKOUT, RECORDS
 
 MEASURE = {**dict.fromkeys(("resnet18", "fashion", "resnet50", "lenet5"), "test_accuracy"),
            **dict.fromkeys(("lstm", "gpt"), "test_loss")}
 """task -> what its runs are judged by; losses count negative, so that more is better."""
+ANEW = Path("runs") / "records"
+"""Where tables of studies that were run anew lie in the checkout."""
 WORTH = {"loss": 0.01, "accuracy": 0.002}
 """Differences below these, a share of a loss and a fraction of accuracy, are no difference however sure they are."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """The recorded studies of a profile, read when they are asked for."""
+    """The recorded studies of a profile, read when they are asked for; those of `anew` from what was run here."""
 
     folder: Path = RECORDS
     profile: str = "cpu"
+    anew: tuple[str, ...] = ()
+
+    def run_anew(self, studies: Sequence[str]) -> "Records":
+        """Run these studies here; returns records that read them from that, and all others as before.
+
+        Runs lie in `runs/` of the checkout, and those that are done there already are not run again; their tables lie
+        in `runs/records/`. What is recorded in `figures/data/` stays as it is.
+
+        Raises:
+            TypeError: `studies` is not a list of names.
+            ValueError: an unknown study, or one without this profile; nothing has started.
+            RuntimeError: a run failed.
+        """
+        from adamw_lab.experiments.catalogue import find_study
+        from adamw_lab.experiments.study import run_study, study_folder
+
+        if isinstance(studies, str):
+            raise TypeError(f"studies to run anew must be a list of names, got {studies!r}; write [{studies!r}]")
+        for study in studies:
+            find_study(study, self.profile)
+        for study in studies:
+            folder = CHECKOUT / study_folder(study, self.profile)
+            if run_study(study, profile=self.profile, out=folder, record=CHECKOUT / ANEW):
+                raise RuntimeError(f"some runs of study {study!r} failed: what they said is in {folder}")
+        return replace(self, anew=(*self.anew, *studies))
+
+    def _path(self, study: str, suffix: str = "") -> Path:
+        folder = CHECKOUT / ANEW if study in self.anew else self.folder
+        return folder / f"{study}-{self.profile}{suffix}.csv"
 
     def runs(self, study: str) -> pd.DataFrame | None:
         """A row a run of a study; None if it is not recorded."""
-        path = self.folder / f"{study}-{self.profile}.csv"
+        path = self._path(study)
         return pd.read_csv(path, keep_default_na=True) if path.is_file() else None
 
     def how(self, study: str) -> str:
@@ -35,7 +67,7 @@ class Records:
 
     def epochs(self, study: str) -> pd.DataFrame | None:
         """A row an epoch of each run; None if the study is not recorded."""
-        path = self.folder / f"{study}-{self.profile}-epochs.csv"
+        path = self._path(study, "-epochs")
         return pd.read_csv(path) if path.is_file() else None
 
 

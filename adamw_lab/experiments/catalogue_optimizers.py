@@ -108,5 +108,5 @@ OPTIMIZER_STUDIES: dict[str, Study] = {
     **{f"tuning-{task}": _tuning(task) for task in FEW},
     **{f"tuned-{task}": _tuned(task) for task in FEW},
     "width-gpt": _width("gpt", (16, 32, 64, 128), 5, 8.0, (192, 384, 768)),
-    "width-resnet18": _width("resnet18", (0.125, 0.25, 0.5, 1.0), 5, 12.0, (0.25, 0.5, 1.0, 2.0)),
+    "width-resnet18": _width("resnet18", (0.125, 0.25, 0.5, 1.0, 2.0), 5, 36.0, (0.25, 0.5, 1.0, 2.0)),
 }

@@ -54,13 +54,14 @@ def _sorted(given: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     return {**own, "training_options": {**own.get("training_options", {}), **rest}}
 
 
-def run_study(name: str, *, profile: str = "quick", out: str | Path | None = None, record: bool = False,
+def run_study(name: str, *, profile: str = "quick", out: str | Path | None = None, record: bool | Path = False,
               collect: bool = False, **where: Any) -> int:
     """Run what is not done yet of a study, print its table and draw its figure; 0, or 1 if a point failed.
 
     Args:
         out: where the runs go; None (default): `runs/<study>-<profile>`.
-        record: also write the numbers to `figures/data/` of the checkout, from which figures are redrawn.
+        record: also write the numbers to `figures/data/` of the checkout, from which figures are redrawn (True), or to
+            another folder.
         collect: run nothing: show, and record, what is done so far.
         where: retry_failed, whether to try again what failed before (default True); jobs, executor and the like: see
             `make_executor`, whose `kind` is called `executor` here.
@@ -83,7 +84,7 @@ def run_study(name: str, *, profile: str = "quick", out: str | Path | None = Non
         for path in draw(study, ended, history, folder / f"{name}-{profile}") if study.figure else []:
             print(f"figure: {path}")
     if record and not failed:
-        for path in record_study(runs, history, RECORDS / f"{name}-{profile}"):
+        for path in record_study(runs, history, (RECORDS if record is True else record) / f"{name}-{profile}"):
             print(f"recorded: {path}")
     return tell(outcomes)
 

@@ -6,6 +6,7 @@ import pytest
 
 from adamw_lab.analysis import recorded
 from adamw_lab.analysis.recorded import Records
+from adamw_lab.experiments.catalogue import STUDIES, Profile, Study
 
 
 def runs(**losses):
@@ -83,3 +84,36 @@ def test_normalized_scores_run_from_the_worst_mean_to_the_best():
     scaled = recorded.normalized(table, "test_loss")
     assert scaled["a"].tolist() == pytest.approx([1.0, 1.0]) and scaled["b"].tolist() == pytest.approx([0.0, 0.0])
     assert scaled["c"].tolist() == pytest.approx([0.5, 0.0]), "the one that diverged is as bad as the worst"
+
+
+@pytest.fixture
+def studies(monkeypatch, tmp_path):
+    """Two studies that run in seconds, one of which fails, and a checkout of their own."""
+    base = {"model": "mlp", "dataset": "digits", "epochs": 1, "train_size": 100, "precision": "float32", "threads": 1}
+    broken = {"optimizer": "adamwprune", "optimizer_options": {"target_sparsity": 1.5}}
+    for name, arms in (("tiny", {"adamw": {"optimizer": "adamw"}}), ("broken", {"pruned": broken})):
+        monkeypatch.setitem(STUDIES, name, Study("Does it run?", "08_resnet_experiment.ipynb", arms,
+                                                 {"quick": Profile(base, (0,))}))
+    monkeypatch.setattr(recorded, "CHECKOUT", tmp_path)
+    old = tmp_path / "data"
+    old.mkdir()
+    for name in ("tiny", "other"):
+        (old / f"{name}-quick.csv").write_text("arm,seed\nold,0\n")
+    return Records(folder=old, profile="quick")
+
+
+def test_a_study_run_anew_is_read_instead_of_what_is_recorded_which_stays(studies):
+    fresh = studies.run_anew(["tiny"])
+    assert fresh.runs("tiny")["arm"].tolist() == ["adamw"] and fresh.epochs("tiny")["epoch"].tolist() == [1]
+    assert fresh.runs("other")["arm"].tolist() == studies.runs("tiny")["arm"].tolist() == ["old"]
+    assert studies.run_anew([]) == studies
+
+
+def test_studies_that_cannot_be_run_anew_are_named(studies, tmp_path):
+    with pytest.raises(ValueError, match="'tyni'.*tiny"):
+        studies.run_anew(["tiny", "tyni"])
+    with pytest.raises(TypeError, match=r"\['tiny'\]"):
+        studies.run_anew("tiny")
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(RuntimeError, match="'broken' failed"):
+        studies.run_anew(["broken"])

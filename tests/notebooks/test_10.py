@@ -42,17 +42,17 @@ def test_hybrid_is_judged_by_its_worst_study(findings, claim):
 
 
 def test_the_table_of_resnet_is_of_its_runs(said):
-    runs = pd.read_csv(DATA / "pruning-quick.csv").groupby("arm")["test_accuracy"].mean().mul(100)
+    runs = pd.read_csv(DATA / "pruning-resnet18-cpu.csv").groupby("arm")["test_accuracy"].mean().mul(100)
     assert f"dense: {runs['dense']:.1f} %" in said
     for score in ("fisher", "hybrid", "magnitude", "random"):
-        shown = re.search(rf"\n{score} +(\d\S+) +(\S+) +(\S+)\n", said).groups()
-        expected = [runs[f"{score}_{sparsity}"] for sparsity in (0.5, 0.7, 0.9)]
+        shown = re.search(rf"\n{score} +(\d\S+) +(\S+)\n", said).groups()
+        expected = [runs[f"{score}_{sparsity}"] for sparsity in (0.7, 0.9)]
         assert list(map(float, shown)) == pytest.approx(expected, abs=0.06), score
 
 
 @pytest.mark.parametrize("score", ["hybrid", "fisher", "random"])
 def test_each_score_less_magnitude_is_of_its_runs(said, score):
-    gain = 100 * (by_seed("pruning-quick", score) - by_seed("pruning-quick", "magnitude"))
+    gain = 100 * (by_seed("pruning-resnet18-cpu", score) - by_seed("pruning-resnet18-cpu", "magnitude"))
     table = said.partition("less magnitude (points)")[2]
     shown = re.search(rf"\n{score} +(\S+) +(\S+) +(\S+) +{len(gain)}(?:\.0)?\n", table).groups()
     assert list(map(float, shown)) == pytest.approx(interval(gain), abs=0.006)
@@ -66,7 +66,7 @@ def test_bases_and_schedules_are_compared_seed_by_seed(said, arm):
 
 
 def test_targets_are_met_to_the_weight(said):
-    runs = pd.read_csv(DATA / "pruning-quick.csv").query("optimizer == 'adamwprune'")
+    runs = pd.concat([pd.read_csv(DATA / f"{study}.csv") for study in STUDIES[:2]]).query("optimizer == 'adamwprune'")
     missed = runs["sparsity"] - runs["optimizer_options"].map(lambda text: json.loads(text)["target_sparsity"])
     found = re.search(r"(\d+) runs of AdamWPrune; the largest miss of a target is (\S+) of the weights", said).groups()
     assert int(found[0]) == len(runs) and float(found[1]) == pytest.approx(missed.abs().max(), abs=1e-7)
