@@ -46,7 +46,7 @@ RULES = {rule.name: rule for rule in (
          "scripts unpack its settings and do not use them, so that AdamW was compared with and without AMSGrad. "
          "SPAM's authors (arXiv 2501.06842) report gains for language models of 60 M to 1 B parameters, with another "
          "rule: AdamWSPAM.published",
-         ("SPAM helps the more the larger the model",)),
+         ("Above 15 M parameters AdamWSPAM is the better choice", "SPAM helps the more the larger the model")),
     Rule("overhead", "AdamW is the fallback where SPAM's overhead is not justified",
          "the overhead is the implementation's more than the rule's: adamw-lab bench step_time measures it, and in "
          "memory AdamWSPAM keeps no more a parameter than AdamW",

@@ -7,10 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from adamw_lab.analysis.recorded import RECORDS, Records
-from adamw_lab.analysis.stats import Effect, verdict, worst_verdict
+from adamw_lab.analysis.stats import VERDICTS, Effect, verdict, worst_verdict
 
-COLUMNS = ("claim", "source", "test", "verdict", "effect", "low", "high", "seeds", "evidence")
-"""`effect` is positive where the claim is borne out, in the unit that `test` names, with its 95 % interval."""
+COLUMNS = ("claim", "source", "test", "verdict", "effect", "low", "high", "seeds", "floor", "case", "evidence")
+"""`effect` is positive where the claim is borne out, in the unit that `test` names, with its 95 % interval; a verdict
+needs more than the noise `floor`. Of a claim about several cases the numbers are of `case`, the one that decides."""
+
+
+PROFILE = "<profile>"
+"""Stands in evidence for the profile of the records."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class Finding:
     verdict: str
     evidence: str
     effect: Effect | None = None
+    floor: float | None = None
+    case: str | None = None
 
 
 Find = Callable[[Records], Finding]
@@ -44,7 +51,9 @@ class Claim:
 
 def measured(effect: Effect | None, evidence: str, floor: float = 0.0) -> Finding:
     """The verdict that an effect and its noise floor give; where there is no effect, `evidence` says what would."""
-    return Finding(verdict(effect, floor), evidence if effect else f"not recorded yet: {evidence}", effect)
+    if effect is None:
+        return Finding(verdict(None), f"not recorded yet: {evidence}")
+    return Finding(verdict(effect, floor), evidence, effect, floor)
 
 
 def over(cases: Mapping[str, tuple[Effect | None, float]], evidence: str) -> Finding:
@@ -54,10 +63,38 @@ def over(cases: Mapping[str, tuple[Effect | None, float]], evidence: str) -> Fin
     """
     verdicts = {name: verdict(effect, floor) for name, (effect, floor) in cases.items() if effect is not None}
     found = worst_verdict(verdicts) if verdicts else verdict(None)
-    deciding = [(effect.mean, name, effect) for name, (effect, _) in cases.items()
-                if verdicts.get(name) == found]
     each = ", ".join(f"{name} {verdicts.get(name, 'not recorded')}" for name in cases)
-    return Finding(found, f"{evidence}: {each}", min(deciding)[2] if deciding else None)
+    deciding = [(effect.mean, name) for name, (effect, _) in cases.items() if effect and verdicts[name] == found]
+    if not deciding:
+        return Finding(found, f"{evidence}: {each}")
+    _, case = min(deciding)
+    return Finding(found, f"{evidence}: {each}", *cases[case], case)
+
+
+def most(cases: Mapping[str, tuple[Effect | None, float]], evidence: str) -> Finding:
+    """The verdict on a claim about most of several cases: refuted where half of them are or more.
+
+    The effect is the share of the cases that do not refute it, less one half.
+    """
+    verdicts = {name: verdict(effect, floor) for name, (effect, floor) in cases.items() if effect is not None}
+    if not verdicts:
+        return Finding(verdict(None), f"not recorded yet: {evidence}")
+    against = [name for name, found in verdicts.items() if found == VERDICTS[1]]
+    share = 0.5 - len(against) / len(verdicts)
+    seeds = min(effect.seeds for effect, _ in cases.values() if effect is not None)
+    said = f"{len(against)} of {len(verdicts)} refute it: {', '.join(against) or 'none'}"
+    return Finding(VERDICTS[0] if share > 0 else VERDICTS[1], f"{evidence}: {said}", Effect(share, share, share, seeds))
+
+
+def told(row: pd.Series) -> str:
+    """A row of the ledger that has an effect as a sentence."""
+    words = [f"{row['effect'] + 0.0:+.3g}"]
+    if row["high"] > row["low"]:
+        words[0] += f", {row['low']:+.3g} to {row['high']:+.3g}; {row['seeds']} seeds"
+    words.append(row["test"])
+    if isinstance(row["case"], str):
+        words.append(f"the case that decides: {row['case']}")
+    return f"{row['claim']}: {row['verdict']} ({'; '.join(words)})."
 
 
 def reference(claim: str, source: str, said: str, evidence: str) -> Claim:
@@ -74,9 +111,9 @@ def ledger(records: Records | None = None) -> pd.DataFrame:
     rows = []
     for claim in (*MEASURED, *FACTS):
         found = claim.find(records)
-        effect = found.effect
+        effect, evidence = found.effect, found.evidence.replace(PROFILE, records.profile)
         numbers = (None,) * 4 if effect is None else (effect.mean, effect.low, effect.high, effect.seeds)
-        rows.append((claim.claim, claim.source, claim.test, found.verdict, *numbers, found.evidence))
+        rows.append((claim.claim, claim.source, claim.test, found.verdict, *numbers, found.floor, found.case, evidence))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seeds": "Int64"})
 
 

@@ -135,8 +135,6 @@ FACTS = (
               "without AMSGrad"),
     reference("AdamWAdv clips gradients, in the runs behind the note", "note, AdamWAdv", REFUTED,
               f"{CODE}: no run clipped, and on ResNet-18 every optimizer had cosine annealing"),
-    reference("Above 15 M parameters AdamWSPAM is the better choice", "note, Choosing an Optimizer", UNTESTED,
-              "the largest network of the recorded studies has fewer; adamw-lab study width-resnet18 --profile gpu"),
     reference("AdamWPrune there has minimal memory overhead", "note, AdamWPrune", REFUTED,
               f"{CODE}: 1475 to 1503 MB, against 1475 for movement, 1400 for magnitude, 1307 without pruning; its "
               "masks cost a byte a weight"),

@@ -10,10 +10,12 @@ from scipy import stats as scipy_stats
 
 from adamw_lab.analysis.stats import Effect, expected_best, noise_floor, paired_difference
 from adamw_lab.provenance import CHECKOUT, RECORDS
+from adamw_lab.suggest import did_you_mean
 
 MEASURE = {**dict.fromkeys(("resnet18", "fashion", "resnet50", "lenet5"), "test_accuracy"),
            **dict.fromkeys(("lstm", "gpt"), "test_loss")}
 """task -> what its runs are judged by; losses count negative, so that more is better."""
+PROFILES = ("quick", "cpu", "day", "gpu")
 ANEW = Path("runs") / "records"
 """Where tables of studies that were run anew lie in the checkout."""
 WORTH = {"loss": 0.01, "accuracy": 0.002}
@@ -22,11 +24,20 @@ WORTH = {"loss": 0.01, "accuracy": 0.002}
 
 @dataclass(frozen=True)
 class Records:
-    """The recorded studies of a profile, read when they are asked for; those of `anew` from what was run here."""
+    """The recorded studies of a profile, read when they are asked for; those of `anew` from what was run here.
+
+    Raises:
+        ValueError: an unknown profile.
+    """
 
     folder: Path = RECORDS
     profile: str = "cpu"
     anew: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise ValueError(f"unknown profile {self.profile!r}; allowed: {', '.join(PROFILES)}."
+                             f"{did_you_mean(self.profile, PROFILES)}")
 
     def run_anew(self, studies: Sequence[str]) -> "Records":
         """Run these studies here; returns records that read them from that, and all others as before.
@@ -43,7 +54,7 @@ class Records:
         from adamw_lab.experiments.study import run_study, study_folder
 
         if isinstance(studies, str):
-            raise TypeError(f"studies to run anew must be a list of names, got {studies!r}; write [{studies!r}]")
+            raise TypeError(f"studies to run anew must be a list of names, such as ['tuned-lstm'], got {studies!r}")
         for study in studies:
             find_study(study, self.profile)
         for study in studies:
@@ -61,9 +72,13 @@ class Records:
         path = self._path(study)
         return pd.read_csv(path, keep_default_na=True) if path.is_file() else None
 
-    def how(self, study: str) -> str:
-        """What to do about a study that is not recorded."""
-        return f"not recorded yet: adamw-lab study {study} --profile {self.profile} --record"
+    def need(self, study: str) -> pd.DataFrame:
+        """A row a run of a study; ValueError that says how to run it if it is not recorded."""
+        runs = self.runs(study)
+        if runs is None:
+            raise ValueError(f"study {study!r} is not recorded for profile {self.profile!r}: adamw-lab study {study} "
+                             f"--profile {self.profile} --record, or `run_anew([{study!r}])` (in notebooks `rerun`)")
+        return runs
 
     def epochs(self, study: str) -> pd.DataFrame | None:
         """A row an epoch of each run; None if the study is not recorded."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from adamw_lab.analysis.recorded import MEASURE, again, against, floor, gains_by_size
@@ -37,26 +38,55 @@ def fig_effects(ax: Axes, effects: pd.DataFrame, labels: Sequence[str], noise: f
     ax.tick_params(axis="y", length=0)
 
 
+def task_panels(tasks: Sequence[str], height: float) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Titled axes for the tasks, three a row and each row `height` inches, and the places that are left, empty."""
+    columns = min(3, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure, axes = new_figure(columns, rows=rows, width=7.0, height=height * rows)
+    panels, spare = axes[: len(tasks)], axes[len(tasks):]
+    for ax, task in zip(panels, tasks, strict=True):
+        ax.set_title(TITLES[task])
+    for ax in spare:
+        ax.set_axis_off()
+    return figure, panels, spare
+
+
+def name_lines(figure: Figure, spare: Sequence[Axes], handles: Sequence[Line2D]) -> None:
+    """The legend of all panels: in the place that is left, or above them."""
+    if spare:
+        spare[0].legend(handles=handles, loc="center")
+    else:
+        figure.legend(handles=handles, loc="outside upper center", ncols=4)
+
+
 def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
                       tuned: Sequence[pd.DataFrame]) -> Figure:
-    """Each optimizer less AdamW on each task: hollow out of the box, filled when tuned with equal effort."""
-    figure, axes = new_figure(len(tasks), width=7.0, height=2.9)
+    """Each optimizer less AdamW on each task: hollow out of the box, filled when tuned with equal effort.
+
+    The rows are the optimizers of the first task; another task may lack some.
+    """
+    figure, axes, spare = task_panels(tasks, height=2.7)
+    names = [name for name in defaults[0]["arm"].unique() if name not in ("adamw", "adamw_again")]
     for ax, task, plain, best in zip(axes, tasks, defaults, tuned, strict=True):
         measure, scale = MEASURE[task], 100.0 if MEASURE[task].endswith("accuracy") else 1.0
         best = best.assign(arm=best["optimizer"])
         noise = floor(best, measure, noise=again(plain, measure))
-        names = [name for name in plain["arm"].unique() if name not in ("adamw", "adamw_again")]
         for runs, shift, filled in ((plain, -0.15, False), (best, 0.15, True)):
-            table = against(runs, "adamw", measure).set_index("arm").reindex(names).reset_index()
+            table = against(runs, "adamw", measure).set_index("arm").reindex(names)
+            table["optimizer"] = names  # also of those that were not run, which are drawn as nothing
             fig_effects(ax, table, [NAMES[name] for name in names], noise, scale=scale, shift=shift, filled=filled)
-        ax.set(title=TITLES[task], xlabel=f"gain on AdamW ({UNITS[task]})")
-        if task.startswith(("lstm", "gpt")):
+        ax.set_xlabel(f"gain on AdamW ({UNITS[task]})")
+        if UNITS[task] != "points":
             least = max(noise, 1e-6)
             ax.set_xscale("symlog", linthresh=least)
             ticks = [tick for tick in (-1e-1, -1e-3, 0.0, 1e-3, 1e-1) if tick == 0 or abs(tick) > 2 * least]
             ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        if ax is not axes[0]:
+        if not ax.get_subplotspec().is_first_col():
             ax.set_yticklabels([])
+    if spare:
+        faces = {"defaults": "white", "tuned": GREY}
+        name_lines(figure, spare, [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
+                                   for label, face in faces.items()])
     return figure
 
 
@@ -127,14 +157,15 @@ def decay_figure(runs: pd.DataFrame) -> Figure:
 
 
 def rates_figure(runs: pd.DataFrame) -> Figure:
-    """Test loss against the learning rate, a line a width; the best rate of each marked."""
+    """Test loss against the learning rate, a line a width; the rate of each that is best on validation marked."""
     figure, (ax,) = new_figure(height=2.4)
     shades = np.linspace(0.35, 1.0, runs["parameters"].nunique())
     for shade, (parameters, own) in zip(shades, runs.groupby("parameters"), strict=True):
         by = own.groupby("lr")["test_loss"].agg(["mean", "min", "max"])
         ax.fill_between(by.index, by["min"], by["max"], color=COLOURS["adamw"], alpha=0.12, linewidth=0)
         ax.plot(by.index, by["mean"], color=COLOURS["adamw"], alpha=shade, label=f"{parameters:,}")
-        ax.plot(by["mean"].idxmin(), by["mean"].min(), "o", color=COLOURS["adamw"], alpha=shade)
+        best = own.groupby("lr")["validation_loss"].mean().idxmin()
+        ax.plot(best, by.loc[best, "mean"], "o", color=COLOURS["adamw"], alpha=shade)
     ax.set(xscale="log", xlabel="learning rate", ylabel="test loss (nats)")
     ax.legend(title="parameters", title_fontsize=7.5)
     return figure

@@ -4,51 +4,65 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from adamw_lab.analysis.recorded import MEASURE, best_by_trials, normalized
 from adamw_lab.analysis.stats import performance_profile
-from adamw_lab.figures.effects import TITLES
+from adamw_lab.figures.effects import name_lines, task_panels
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 
 
-def _scaled(task: str) -> tuple[str, float, str]:
-    accuracy = MEASURE[task].endswith("accuracy")
-    return (("validation_accuracy", 100.0, "validation accuracy (%)") if accuracy
-            else ("validation_loss", 1.0, "validation loss"))
+def _reached(task: str, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The runs with what they reached on validation, less being better, as `reached`; and what that is.
+
+    An accuracy counts by what it lacks: at 97 and at 98 % that tells more.
+    """
+    if MEASURE[task].endswith("accuracy"):
+        return runs.assign(reached=100 * (1 - runs["validation_accuracy"])), "validation error (%)"
+    return runs.assign(reached=runs["validation_loss"]), "validation loss"
 
 
 def sensitivity_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     """What each learning rate reaches on validation, the better of its weight decays, a line an optimizer."""
-    figure, axes = new_figure(len(tasks), width=7.0, height=3.0)
+    figure, axes, spare = task_panels(tasks, height=2.5)
     for ax, task, runs in zip(axes, tasks, tables, strict=True):
-        measure, scale, label = _scaled(task)
-        finished = runs[runs["status"] == "finished"]
+        finished, label = _reached(task, runs[runs["status"] == "finished"])
         for name, own in finished.groupby("optimizer", sort=False):
-            by = own.groupby("lr")[measure]
-            best = scale * (by.max() if scale > 1 else by.min())
+            best = own.groupby("lr")["reached"].min()
             ax.plot(best.index, best, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
-        ax.set(xscale="log", title=TITLES[task], xlabel="learning rate", ylabel=label)
-        low, high = ax.get_ylim()
-        if scale == 1 and high > 10 * max(low, 1e-9):
-            ax.set_yscale("log")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        ax.set(xscale="log", xlabel="learning rate", ylabel=label)
+        _log_where_wide(ax)
+    name_lines(figure, spare, axes[0].get_legend_handles_labels()[0])
     return figure
 
 
 def expected_best_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     """The best validation result to expect of so many trials, drawn at random from those that were made."""
-    figure, axes = new_figure(len(tasks), width=7.0, height=2.7)
+    figure, axes, spare = task_panels(tasks, height=2.5)
     for ax, task, runs in zip(axes, tasks, tables, strict=True):
-        measure, scale, label = _scaled(task)
+        runs, label = _reached(task, runs)
         for name, own in runs.groupby("optimizer", sort=False):
-            best = scale * best_by_trials(own, measure)
+            best = best_by_trials(own.assign(reached_loss=own["reached"]), "reached_loss")
             ax.plot(best.index, best, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
-        ax.set(title=TITLES[task], xlabel="trials", ylabel=label)
-        if scale == 1:
-            ax.set_yscale("log")
-    axes[0].legend(fontsize=6)
+        ax.set(xlabel="trials", ylabel=label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _log_where_wide(ax)
+    name_lines(figure, spare, axes[0].get_legend_handles_labels()[0])
     return figure
+
+
+def _log_where_wide(ax: Axes) -> None:
+    """A logarithmic axis with plain numbers where the values span more than a factor of five."""
+    values = np.concatenate([line.get_ydata() for line in ax.get_lines()])
+    low, high = values.min(), values.max()
+    if 0 < 5 * low < high:
+        ax.set_yscale("log")
+        if low > 0.5:  # per cent
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def profiles_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:

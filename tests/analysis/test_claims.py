@@ -5,9 +5,17 @@ import filecmp
 import pandas as pd
 import pytest
 
-from adamw_lab.analysis.claims import COLUMNS, ledger, measured, over, write_ledger
+from adamw_lab.analysis.claims import COLUMNS, ledger, measured, most, over, told, write_ledger
 from adamw_lab.analysis.claims_facts import FACTS
-from adamw_lab.analysis.claims_measured import MEASURED, duel, exact, no_single_best, rate_by_size
+from adamw_lab.analysis.claims_measured import (
+    MEASURED,
+    above_threshold,
+    coupled,
+    duel,
+    exact,
+    no_single_best,
+    rate_by_size,
+)
 from adamw_lab.analysis.recorded import RECORDS, Records
 from adamw_lab.analysis.stats import VERDICTS, Effect
 from adamw_lab.provenance import CHECKOUT
@@ -48,6 +56,33 @@ def test_a_claim_about_several_cases_shows_the_one_that_decides():
     assert found.verdict == "refuted" and found.effect == BAD
     assert found.evidence == "here: a supported, b refuted, c no difference found, d not recorded"
     assert over({"a": (None, 0.0)}, "here").verdict == "untested at this scale"
+
+
+def test_a_claim_about_most_cases_needs_half_of_them_not_refuted():
+    found = most({"a": (GOOD, 0.0), "b": (BAD, 0.0), "c": (NONE, 0.0), "d": (None, 0.0)}, "here")
+    assert found.verdict == "supported" and found.effect.mean == pytest.approx(0.5 - 1 / 3) and found.effect.seeds == 5
+    assert found.evidence == "here: 1 of 3 refute it: b"
+    assert most({"a": (GOOD, 0.0), "b": (BAD, 0.0)}, "here").verdict == "refuted"
+    assert most({"a": (None, 0.0)}, "here").verdict == "untested at this scale"
+
+
+def test_a_row_is_told_with_its_interval_unit_and_case():
+    row = pd.Series({"claim": "A wins", "verdict": "refuted", "effect": -0.5, "low": -0.75, "high": -0.25, "seeds": 5,
+                     "test": "A less B; nats", "case": "gpt"})
+    assert told(row) == ("A wins: refuted (-0.5, -0.75 to -0.25; 5 seeds; A less B; nats; "
+                         "the case that decides: gpt).")
+    fact = pd.Series({**row, "low": -0.5, "high": -0.5, "case": None})
+    assert told(fact) == "A wins: refuted (-0.5; A less B; nats)."
+
+
+def test_coupled_and_decoupled_decay_meet_at_their_best_on_validation(tmp_path):
+    arms = {"wd0": (1.0, 1.0), "wd0.01": (0.9, 1.0), "wd0.1": (0.95, 0.5), "adam_l2_0.0001": (0.8, 1.5),
+            "adam_l2_0.01": (2.0, 0.1)}
+    record(tmp_path, "decay", [{"arm": arm, "optimizer": "adam", "seed": seed, "validation_loss": validation,
+                                "test_loss": test + 0.01 * seed * place, "train_loss": 1.0}
+                               for place, (arm, (validation, test)) in enumerate(arms.items()) for seed in range(5)])
+    found = coupled(Records(tmp_path))
+    assert found.effect.mean == pytest.approx(1.5 - 1.0 + 0.02 * 2) and "wd0.01 beside adam_l2_0.0001" in found.evidence
 
 
 def record(folder, study, rows):
@@ -109,7 +144,8 @@ def test_the_readme_quotes_the_ledger_as_it_stands():
     assert len(lines) == 5
     for claim, said, effect, test in lines:
         row = rows.loc[claim]
-        assert (said, test) == (row["verdict"], row["test"])
+        case = f" ({row['case']} decides)" if isinstance(row["case"], str) else ""
+        assert (said, test) == (row["verdict"], row["test"] + case)
         assert effect == (f"{row['effect']:+.2g} ({row['low']:+.2g} to {row['high']:+.2g}), {row['seeds']} seeds")
     calibrated = pd.read_csv(RECORDS / "calibration-cpu.csv").set_index("optimizer")["test_accuracy"]
     assert f"{calibrated['sgd']:.1%} and {calibrated['adamw']:.1%}".replace("%", " %") in quoted
@@ -119,3 +155,15 @@ def test_the_readme_tells_what_a_warm_notebook_takes():
     seconds = pd.read_csv(RECORDS / "batch.csv").groupby("name")["seconds_each"].median()
     readme = " ".join((CHECKOUT / "README.md").read_text(encoding="utf-8").split())
     assert f"takes {seconds['batch_one']:.1f} s; plain papermill takes {seconds['papermill']:.1f} s" in readme
+
+
+def test_the_note_s_threshold_is_tried_on_the_networks_above_it(tmp_path):
+    rows = [{"arm": f"{name}_w{width}", "optimizer": name, "seed": seed, "parameters": parameters,
+             "test_accuracy": 0.9 + 0.01 * (name == "adamwspam") * (1 if parameters > 15e6 else -1) + 0.001 * seed}
+            for name in ("adamw", "adamwspam") for width, parameters in ((1, 11_000_000), (2, 45_000_000))
+            for seed in range(5)]
+    record(tmp_path, "width-resnet18", rows[:5] + rows[10:15])
+    assert above_threshold(Records(tmp_path)).verdict == "untested at this scale"
+    record(tmp_path, "width-resnet18", rows)
+    found = above_threshold(Records(tmp_path))
+    assert found.verdict == "supported" and abs(found.effect.mean - 0.01) < 1e-9

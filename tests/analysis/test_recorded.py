@@ -112,8 +112,21 @@ def test_a_study_run_anew_is_read_instead_of_what_is_recorded_which_stays(studie
 def test_studies_that_cannot_be_run_anew_are_named(studies, tmp_path):
     with pytest.raises(ValueError, match="'tyni'.*tiny"):
         studies.run_anew(["tiny", "tyni"])
-    with pytest.raises(TypeError, match=r"\['tiny'\]"):
+    with pytest.raises(TypeError, match="a list of names, .* got 'tiny'"):
         studies.run_anew("tiny")
     assert not (tmp_path / "runs").exists()
     with pytest.raises(RuntimeError, match="'broken' failed"):
         studies.run_anew(["broken"])
+
+
+def test_a_study_that_is_needed_and_not_recorded_says_how_to_run_it(tmp_path):
+    with pytest.raises(ValueError, match="adamw-lab study betas --profile gpu --record"):
+        Records(tmp_path, "gpu").need("betas")
+    (tmp_path / "betas-gpu.csv").write_text("arm,seed\na,0\n")
+    assert Records(tmp_path, "gpu").need("betas")["arm"].tolist() == ["a"]
+    with pytest.raises(ValueError, match="'gpuu'; allowed: quick, cpu, day, gpu.*'gpu'"):
+        Records(tmp_path, "gpuu")
+
+
+def test_every_profile_of_a_study_can_be_read():
+    assert {profile for study in STUDIES.values() for profile in study.profiles} == set(recorded.PROFILES)

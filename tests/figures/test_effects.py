@@ -85,9 +85,10 @@ def test_betas_and_decays_are_held_against_their_defaults():
 
 
 def test_the_best_rate_of_a_width_is_marked():
-    table = pd.DataFrame([(100, lr, seed, abs(lr - 0.01)) for lr in (0.001, 0.01, 0.1) for seed in (0, 1)],
-                         columns=["parameters", "lr", "seed", "test_loss"])
-    assert dots(rates_figure(table).axes[0])[0][:2] == (0.01, 0.0)
+    rates = (0.001, 0.01, 0.1)
+    table = pd.DataFrame([(100, lr, seed, abs(lr - 0.01), abs(lr - 0.1)) for lr in rates for seed in (0, 1)],
+                         columns=["parameters", "lr", "seed", "test_loss", "validation_loss"])
+    assert dots(rates_figure(table).axes[0])[0][:2] == (0.1, pytest.approx(0.09)), "chosen on validation"
 
 
 TRIALS = pd.DataFrame([("sgd", lr, decay, 1.0 / lr + decay, "finished") for lr in (1.0, 2.0) for decay in (0.0, 0.5)],
@@ -97,6 +98,29 @@ TRIALS = pd.DataFrame([("sgd", lr, decay, 1.0 / lr + decay, "finished") for lr i
 def test_sensitivity_takes_the_better_decay_of_each_rate():
     line = sensitivity_figure(["gpt"], [TRIALS]).axes[0].get_lines()[0]
     assert line.get_xdata().tolist() == [1.0, 2.0] and line.get_ydata().tolist() == [1.0, 0.5]
+
+
+def test_accuracies_count_by_what_they_lack():
+    accurate = TRIALS.assign(validation_accuracy=1 - TRIALS["validation_loss"] / 10)
+    left, right = sensitivity_figure(["resnet18", "resnet50"], [accurate] * 2).axes
+    for ax in (left, right):
+        assert ax.get_lines()[0].get_ydata().tolist() == pytest.approx([10.0, 5.0])
+        assert ax.get_ylabel() == "validation error (%)"
+    line = expected_best_figure(["resnet18"], [accurate]).axes[0].get_lines()[0]
+    assert line.get_ydata()[-1] == pytest.approx(5.0) and line.get_ydata()[0] == pytest.approx(10.0)
+
+
+def test_a_task_that_lacks_optimizers_keeps_the_rows_of_the_first():
+    some = [runs({"adamw": 2.0, "sgd": 3.0, "adam": 2.5}), runs({"adamw": 2.0, "adam": 2.5})]
+    tuned = [frame.assign(test_loss=frame["test_loss"] / 2) for frame in some]
+    left, right = optimizers_figure(["gpt", "lstm"], some, tuned).axes
+    assert {y for x, y, _ in dots(left)} >= {y for x, y, _ in dots(right) if np.isfinite(x)} == {0.85, 1.15}
+    assert [label.get_text() for label in left.get_yticklabels()] == ["SGD", "Adam"]
+
+
+def test_five_tasks_leave_a_place_for_the_legend():
+    *panels, spare = sensitivity_figure(["gpt"] * 5, [TRIALS] * 5).axes
+    assert all(ax.get_title("left") for ax in panels) and not spare.axison and spare.get_legend() is not None
 
 
 def test_expected_best_falls_to_the_best():

@@ -29,6 +29,7 @@ def said(book):
 @pytest.fixture(scope="module")
 def findings(said):
     """Of its numbered findings that are claims: claim -> verdict, mean, low, high, seeds."""
-    lines = re.findall(r"^\d+\. (.*): (supported|refuted|no difference found) \((?:effect )?(\S+), (\S+) to (\S+); "
-                       r"(\d+) seeds", said, flags=re.MULTILINE)
-    return {claim: (verdict, *map(float, numbers)) for claim, verdict, *numbers in lines}
+    lines = re.findall(r"^\d+\. (.*): (supported|refuted|no difference found) "
+                       r"\(([-+][^,;\s]+)(?:, (\S+) to (\S+); (\d+) seeds)?; ", said, flags=re.MULTILINE)
+    return {claim: (verdict, float(mean), float(low or mean), float(high or mean), float(seeds or 1))
+            for claim, verdict, mean, low, high, seeds in lines}

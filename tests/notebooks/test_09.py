@@ -80,7 +80,8 @@ def test_the_table_of_means_is_of_the_runs(book, said):
     means = [table(study, task).mean().abs() for task in tasks for study in ("defaults", "tuned")]
     for name, *shown in rows:
         optimizer = next(key for key, title in NAMES.items() if title == name)
-        assert list(map(float, shown)) == pytest.approx([mean[optimizer] for mean in means], abs=6e-5), name
+        assert list(map(float, shown)) == pytest.approx([mean.get(optimizer, np.nan) for mean in means], abs=6e-5,
+                                                         nan_ok=True), name
 
 
 def test_the_expected_best_is_the_mean_over_all_choices_of_four_trials(book, said):
@@ -89,8 +90,9 @@ def test_the_expected_best_is_the_mean_over_all_choices_of_four_trials(book, sai
     trials = [table_of_trials(task) for task in tasks]
     for name, *shown in rows:
         optimizer = next(key for key, title in NAMES.items() if title == name)
-        best = [abs(np.mean([max(some) for some in combinations(own[optimizer], 4)])) for own in trials]
-        assert list(map(float, shown)) == pytest.approx(best, abs=6e-5), name
+        best = [abs(np.mean([max(some) for some in combinations(own[optimizer], 4)])) if optimizer in own else np.nan
+                for own in trials]
+        assert list(map(float, shown)) == pytest.approx(best, abs=6e-5, nan_ok=True), name
 
 
 def table_of_trials(task):

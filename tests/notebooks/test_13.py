@@ -16,7 +16,7 @@ UNDER = {"supported": "bbf66c4d", "refuted": "66d72cbf", "no difference found": 
 
 @pytest.mark.parametrize("verdict", UNDER)
 def test_every_claim_stands_under_its_verdict(book, verdict):
-    shown = next(cell for cell in book.cells if cell.id == UNDER[verdict]).outputs[0]["data"]["text/html"]
+    shown = next(cell for cell in book.cells if cell.id == UNDER[verdict]).outputs[-1]["data"]["text/html"]
     claims = [html.unescape(text) for text in re.findall(r'class="data row\d+ col0" *>([^<]*)</td>', shown)]
     assert claims == LEDGER.loc[LEDGER["verdict"] == verdict, "claim"].tolist()
 
