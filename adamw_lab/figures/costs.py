@@ -1,4 +1,4 @@
-"""Figures of what training costs: the limit of the machine, exact selection, images a second, a budget of memory."""
+"""Figures of what training costs: the speed of the memory, exact selection, images a second, a budget of memory."""
 
 from collections.abc import Mapping
 
@@ -24,15 +24,15 @@ def fig_limit(ax: Axes, data: pd.DataFrame) -> None:
     """Speed at which each step moves the bytes that its rule must move, by the speed of a copy in the same turns.
 
     A row for each contender, a marker for each model. The lines are a copy's speed, and half as much again, which a
-    copy would show if what it reads unasked were counted.
+    copy would show if what it reads unasked were counted. Neither is a limit: a step may be faster than a copy.
 
     Args:
         data: `bench_step_time`'s table, or a part of it; rows without a time are left out.
     """
     data = data.dropna(subset=["ratio"])
     rows = {name: height for height, name in enumerate(data["contender"].unique())}
-    for limit in (1.0, HIDDEN_READ):
-        ax.axvline(limit, color="black", linewidth=0.8, linestyle="-" if limit == 1 else "--")
+    for known, dashes in ((1.0, "-"), (HIDDEN_READ, "--")):
+        ax.axvline(known, color="black", linewidth=0.8, linestyle=dashes)
     for (model, part), shape in zip(data.groupby("model", sort=False), SHAPES, strict=False):
         speed = part["gigabytes_per_second"] / part["copy_gigabytes_per_second"]
         for contender, x in zip(part["contender"], speed, strict=True):
@@ -91,7 +91,7 @@ def selection_figure(data: pd.DataFrame) -> Figure:
 def fig_throughput(ax: Axes, data: pd.DataFrame) -> None:
     """Images a second of each way to train, models in groups from the top down.
 
-    The number behind a bar is how many times as fast as the tutorial's loop it is.
+    The number behind a bar is how many times as fast as the tutorial's loop it is, over paired turns of both.
 
     Args:
         data: `bench_training`'s table.
@@ -105,10 +105,10 @@ def fig_throughput(ax: Axes, data: pd.DataFrame) -> None:
             heights.append(height)
             labels.append(f"{row.way}, {row.precision}" if row.precision not in row.way else row.way)
             ax.barh(height, row.images_per_second, color=WAYS.get(row.way, COLOURS["adamw"]), height=0.72)
-            ax.text(row.images_per_second, height, f" {row.ratio:.2g}×", va="center", fontsize=6.5)
+            ax.text(row.images_per_second, height, f" {row.ratio:.2f}×", va="center", fontsize=6.5)
         height += 1.5
     ax.set_yticks(heights, labels, fontsize=6.5)
-    ax.set(xlim=(0, 1.15 * data["images_per_second"].max()), ylim=(height - 0.8, -0.7), xlabel="images a second")
+    ax.set(xlim=(0, 1.2 * data["images_per_second"].max()), ylim=(height - 0.8, -0.7), xlabel="images a second")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
 

@@ -10,6 +10,14 @@ from adamw_lab.figures.landscapes import fig_paths
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 from adamw_lab.landscapes import LANDSCAPES
 
+RECORDED = {"lion": "Lion"}
+"""Optimizers of the recorded runs that only a notebook registers -> what they are called where they are not."""
+
+
+def _title(name: str) -> str:
+    """What an optimizer is called: by what is registered as `name` or, failing that, by `RECORDED`."""
+    return RECORDED.get(name, name) if NAMES[name] == name else NAMES[name]
+
 
 def fig_rates(ax: Axes, runs: pd.DataFrame) -> None:
     """Validation loss against the learning rate, the mean over seeds, a line an optimizer; diverged runs are left out.
@@ -18,7 +26,7 @@ def fig_rates(ax: Axes, runs: pd.DataFrame) -> None:
     """
     for name, own in runs[runs["status"] == "finished"].groupby("optimizer", sort=False):
         means = own.groupby("lr")["validation_loss"].mean()
-        ax.plot(means.index, means, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
+        ax.plot(means.index, means, color=COLOURS[name], marker=MARKERS[name], label=_title(name))
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss (nats)")
 
 
@@ -34,8 +42,8 @@ def fig_gains(ax: Axes, runs: pd.DataFrame, other: str = "adamw", measure: str =
         points = 100 * (scores(runs, name, measure) - scores(runs, other, measure)).dropna()
         ax.plot(points, [place + 0.18] * len(points), "o", color=COLOURS[name], alpha=0.35, markersize=3,
                 markeredgewidth=0)
-    fig_effects(ax, effects, [NAMES[name] for name in effects["arm"]], WORTH["accuracy"], scale=100.0)
-    ax.set(xlabel=f"gain on {NAMES[other]} (points)")
+    fig_effects(ax, effects, [_title(name) for name in effects["arm"]], WORTH["accuracy"], scale=100.0)
+    ax.set(xlabel=f"gain on {_title(other)} (points)")
 
 
 def own_figure(paths: pd.DataFrame, runs: pd.DataFrame) -> Figure:
@@ -48,10 +56,12 @@ def own_figure(paths: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     place = paths["landscape"].iloc[0]
     fig_paths(left, place, dict(list(paths.groupby("optimizer", sort=False))))
     left.set_title(LANDSCAPES[place].title)
+    for line in left.lines:
+        line.set_label(RECORDED.get(line.get_label(), line.get_label()))
     left.legend(fontsize=6.5, loc="upper center", handlelength=1.2)
     fig_rates(middle, runs[runs["part"] == "tuning"])
-    middle.set_title("Any learning rate")
+    middle.set_title("Validation loss by rate")
     middle.legend(fontsize=6.5)
     fig_gains(right, runs[runs["part"] == "paired"])
-    right.set_title("The best of them")
+    right.set_title("Test accuracy less AdamW's")
     return figure

@@ -81,11 +81,12 @@ def _interval(ax: Axes, effect: Effect, y: float, colour: str, marker: str, labe
 
 def scores_figure(runs: pd.DataFrame) -> Figure:
     """The study of scores: test accuracy at the achieved sparsity, and each way to prune less magnitude."""
-    figure, (left, right) = new_figure(2, width=7.0, height=3.4)
+    sparsities = sorted(runs["arm"].str.extract(r"_(0\.\d+)$")[0].dropna().astype(float).unique(), reverse=True)
+    figure, (left, right) = new_figure(2, width=7.0, height=2.0 + 0.28 * len(sparsities))
     plain = runs["arm"].str.fullmatch(r"dense|(?!gradual)\w+_0\.\d+")
     fig_pruning(left, runs[plain], "test_accuracy")
+    left.set_xticks([100 * sparsity for sparsity in sparsities])
     left.legend(loc="lower left")
-    sparsities = sorted(runs["arm"].str.extract(r"_(0\.\d+)$")[0].dropna().astype(float).unique(), reverse=True)
     fig_against_magnitude(right, runs, sparsities)
     right.legend(fontsize=6)
     return figure

@@ -28,10 +28,11 @@ def guess_rate(data: Any) -> tuple[float, str]:
 def fig_samples(ax: Axes, data: Any, count: int = 20) -> None:
     """The first validation samples: images with their classes, a stretch of text, or marked numbers with their sum."""
     inputs, targets = next(make_batches(data, "validation", count, device="cpu").epoch(0))
-    ax.set_title(f"The beginning of {data.name}'s validation part")
     if data.task == "classification":
+        ax.set_title(f"First images of the validation part of {data.name}")
         fig_images(ax, inputs, [data.classes[label] for label in targets])
     elif data.task == "language":
+        ax.set_title(f"Beginning of the validation part of {data.name}")
         _text(ax, "".join(data.vocabulary[token] for token in data.validation.tokens[: 5 * LINES]))
     else:
         numbers, marks = inputs[0].unbind(1)

@@ -28,7 +28,9 @@ def fig_step_time(ax: Axes, data: pd.DataFrame) -> None:
     for model, rows in data.groupby("model", sort=False):
         heights.append(height)
         labels.append(MODELS.get(model, model))
-        ax.text(low, height, f" {rows['parameters'].iloc[0] / 1e6:.3g} M parameters, torch fused "
+        count = rows["parameters"].iloc[0]
+        size = f"{count / 1e6:.3g} M" if count >= 1e6 else f"{count:,}"
+        ax.text(low, height, f" {size} parameters, torch fused "
                 f"{1000 * rows['fused_seconds'].median():.3g} ms", va="center", fontsize=6, backgroundcolor="white")
         for row in rows.itertuples():
             height += 1.0

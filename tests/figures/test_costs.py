@@ -40,12 +40,12 @@ def test_selection_in_milliseconds_and_megabytes(ax, quantity, expected):
 
 def test_throughput_in_groups_with_ratios():
     table = pd.DataFrame({"model": ["resnet18"] * 2 + ["resnet50"], "way": ["tutorial", "fit", "fit, float32"],
-                          "ratio": [1.0, 2.5, 1.25], "precision": ["float32", "bfloat16", "float32"],
+                          "ratio": [1.0, 2.5, 1.023], "precision": ["float32", "bfloat16", "float32"],
                           "images_per_second": [60.0, 150.0, 12.0], "dataset": "digits", "batch_size": 64,
                           "threads": 2, "hardware": "a machine", "torch": "2"})
     ax = throughput_figure(table).axes[0]
     assert [bar.get_width() for bar in ax.patches] == [60, 150, 12]
-    assert [t.get_text().strip() for t in ax.texts] == ["1×", "2.5×", "1.2×"]
+    assert [t.get_text().strip() for t in ax.texts] == ["1.00×", "2.50×", "1.02×"]
     assert [t.get_text() for t in ax.get_yticklabels()] == [
         "ResNet-18", "tutorial, float32", "fit, bfloat16", "ResNet-50", "fit, float32"]
     fig_throughput(ax, table.head(1))

@@ -32,11 +32,15 @@ def test_gains_are_paired_by_seed_and_in_points(ax):
     dots, *_ = ax.lines
     assert sorted(dots.get_xdata()) == pytest.approx([1.0, 3.0])
     assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == MARKERS["lion"]] == pytest.approx([2.0])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["lion"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Lion"]
 
 
 def test_the_figure_needs_nothing_registered():
     paths = [descend("beale", name, 5, lr=0.1).assign(optimizer=shown, landscape="beale")
              for name, shown in (("adam", "adam"), ("sgd", "lion"))]
     figure = own_figure(pd.concat(paths), pd.concat([RUNS.assign(part="tuning"), RUNS.assign(part="paired")]))
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Beale", "Any learning rate", "The best of them"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "Beale", "Validation loss by rate", "Test accuracy less AdamW's"]
+    for ax in figure.axes[:2]:
+        assert "Lion" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["Lion"]

@@ -32,12 +32,14 @@ def test_samples_are_drawn(case):
     data, _ = case
     _, (ax,) = new_figure()
     fig_samples(ax, data)
-    drawn = " ".join(text.get_text() for text in ax.texts)
+    drawn, title = " ".join(text.get_text() for text in ax.texts), ax.get_title(loc="left")
     if data.task == "language":
+        assert title == "Beginning of the validation part of pydoc_text"
         assert drawn.startswith("".join(data.vocabulary[t] for t in data.validation.tokens[:20]).replace("\n", "¶"))
     elif data.task == "regression":
-        assert f"{data.validation.targets[0].item():.2f}" in ax.get_title(loc="left") and len(ax.patches) == 6
+        assert f"{data.validation.targets[0].item():.2f}" in title and len(ax.patches) == 6
     else:
+        assert title == "First images of the validation part of digits"
         assert drawn.split()[:2] == [data.classes[label] for label in data.validation.labels[:2]]
 
 
