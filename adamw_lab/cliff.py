@@ -44,7 +44,7 @@ def cliff_gradient(w: Tensor, b: Tensor, steps: int = STEPS) -> tuple[Tensor, Te
 
 
 def cliff_starts(count: int, seed: int = 0) -> Tensor:
-    """Places [count, 2] above the cliff, w in [5, 7) and b in [−2.5, −1.5), float64."""
+    """Places [count, 2] on the low side of the cliff, w in [5, 7) and b in [−2.5, −1.5), float64."""
     generator = torch.Generator().manual_seed(seed)
     place = torch.rand(count, 2, generator=generator, dtype=torch.float64)
     return torch.stack([5 + 2 * place[:, 0], place[:, 1] - 2.5], dim=1)

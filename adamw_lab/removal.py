@@ -131,3 +131,17 @@ def shared(masks: Sequence[Tensor], others: Sequence[Tensor]) -> float:
     both = sum(int((a & b).count_nonzero()) for a, b in zip(masks, others, strict=True))
     gone = sum(int(a.count_nonzero()) for a in masks)
     return both / gone if gone else float("nan")
+
+
+def shared_by_chance(masks: Sequence[Tensor], scope: str) -> float:
+    """What `shared` would be on average between two random choices as large as `masks`; NaN where nothing goes.
+
+    Random over all layers together if `scope` is "global", within each layer otherwise.
+    """
+    counts = [(int(mask.count_nonzero()), mask.numel()) for mask in masks]
+    gone = sum(count for count, _ in counts)
+    if not gone:
+        return float("nan")
+    if scope == "global":
+        return gone / sum(size for _, size in counts)
+    return sum(count * count / size for count, size in counts) / gone

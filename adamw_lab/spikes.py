@@ -14,7 +14,8 @@ Make = Callable[[list[nn.Parameter]], Optimizer]
 
 def descend_bowl(make: Make, *, steps: int = 300, spikes: Mapping[int, float] | None = None, noise: float = 1.0,
                  size: int = 64, seed: int = 0) -> pd.DataFrame:
-    """Descend L(w) = mean(w²)/2 from w = 1 by gradients w + noise·ε, ε standard normal, some multiplied into spikes.
+    """Descend w²/2 in each of `size` weights from w = 1 by gradients w + noise·ε, ε standard normal, some multiplied
+    into spikes. The loss is their mean.
 
     Args:
         make: parameters -> an optimizer that keeps `exp_avg` and `exp_avg_sq`.
@@ -121,7 +122,7 @@ def precision_recall(scores: Tensor, truth: Tensor, thresholds: Sequence[float])
     """How a detector that calls a spike above a threshold fares against the truth.
 
     Returns:
-        A row a threshold: `threshold`, `precision` (of its calls, those that are spikes; 1 where there are none) and
+        A row a threshold: `threshold`, `precision` (of its calls, those that are spikes; NaN where there are none) and
         `recall` (of the spikes, those that it calls), fractions.
 
     Raises:
@@ -134,7 +135,7 @@ def precision_recall(scores: Tensor, truth: Tensor, thresholds: Sequence[float])
     for threshold in thresholds:
         called = scores > threshold
         hits = int((called & truth).sum())
-        rows.append({"threshold": threshold, "precision": hits / int(called.sum()) if called.any() else 1.0,
+        rows.append({"threshold": threshold, "precision": hits / int(called.sum()) if called.any() else math.nan,
                      "recall": hits / int(truth.sum())})
     return pd.DataFrame(rows)
 

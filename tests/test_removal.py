@@ -12,7 +12,7 @@ from adamw_lab.figures import new_figure
 from adamw_lab.figures.removal import fig_removal
 from adamw_lab.optim import AdamWPrune, parameter_groups
 from adamw_lab.pruning import IMPORTANCE, SCOPES
-from adamw_lab.removal import Candidates, shared
+from adamw_lab.removal import Candidates, shared, shared_by_chance
 
 
 def trained(steps=3, last=0, **options):
@@ -76,6 +76,17 @@ def test_what_is_pruned_already_goes_first():
     gone = candidates.masks("random", 0.5)
     assert all(torch.equal(a, b) for a, b in zip(gone, optimizer.masks().values(), strict=True))
     assert shared(gone, candidates.masks("fisher", 0.7)) == 1.0
+
+
+def test_chance_shares_the_sparsity_of_what_it_chooses_among():
+    masks = [torch.arange(200) < 100, torch.arange(800) < 200]
+    assert shared_by_chance(masks, "global") == pytest.approx(0.3)
+    assert shared_by_chance(masks, "layer") == pytest.approx((100 * 0.5 + 200 * 0.25) / 300)
+    generator = torch.Generator().manual_seed(0)
+    drawn = [[mask[torch.randperm(len(mask), generator=generator)] for mask in masks] for _ in range(101)]
+    found = np.mean([shared(one, other) for one, other in zip(drawn, drawn[1:], strict=False)])
+    assert found == pytest.approx(shared_by_chance(masks, "erk"), abs=0.01)
+    assert np.isnan(shared_by_chance([torch.zeros(3, dtype=torch.bool)], "global"))
 
 
 def test_an_optimizer_that_knows_nothing_is_refused():

@@ -75,7 +75,7 @@ def test_precision_and_recall_by_hand():
     scores = torch.tensor([5.0, 1.0, 3.0, 0.0])
     truth = torch.tensor([True, True, False, False])
     table = precision_recall(scores, truth, [0.5, 2.0, 4.0, 9.0])
-    assert table["precision"].tolist() == pytest.approx([2 / 3, 1 / 2, 1, 1])
+    assert table["precision"].tolist() == pytest.approx([2 / 3, 1 / 2, 1, math.nan], nan_ok=True)
     assert table["recall"].tolist() == [1, 0.5, 0.5, 0]
     with pytest.raises(ValueError, match="truth holds no spike"):
         precision_recall(scores, torch.zeros(4), [1.0])

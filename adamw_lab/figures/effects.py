@@ -152,6 +152,7 @@ def decay_figure(runs: pd.DataFrame) -> Figure:
         labels = [arm.replace("adam_l2_", "Adam, coupled ").replace("wd", "AdamW, decoupled ") for arm in table["arm"]]
         fig_effects(ax, table, labels, floor(runs, measure, "wd0"))
         ax.set(title=title, xlabel="smaller than without decay by (nats)")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     axes[1].set_yticklabels([])
     return figure
 

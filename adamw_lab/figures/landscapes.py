@@ -112,16 +112,17 @@ def fig_strides(ax: Axes, run: pd.DataFrame, name: str) -> None:
 
 
 def fig_sweep(ax: Axes, tables: Mapping[str, pd.DataFrame], limit: float | None = None) -> None:
-    """Mean loss over a descent against its learning rate; a line that leaves the picture is one that diverges.
+    """Mean loss over a descent against its learning rate; a line ends before a loss that is not in the picture.
 
     `tables`: name of the optimizer -> table of `descents.sweep`. `limit`: a learning rate to mark by a dotted line.
     """
     if limit is not None:
         ax.axvline(limit, color="#9A9A9A", linewidth=0.8, linestyle=":")
-    for name, table in tables.items():
-        ax.plot(table["lr"], table["mean_loss"], marker=marker_of(name), markersize=3, **look(name))
     least = min(table["mean_loss"].min() for table in tables.values())
     first = max(table["mean_loss"].iloc[0] for table in tables.values())
+    for name, table in tables.items():
+        ax.plot(table["lr"], table["mean_loss"].where(table["mean_loss"] <= 3 * first), marker=marker_of(name),
+                markersize=3, **look(name))
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="mean loss above the lowest",
            ylim=(max(least, FLOOR) / 2, 3 * first))
     ax.yaxis.set_minor_formatter(NullFormatter())

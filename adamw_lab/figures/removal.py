@@ -11,14 +11,15 @@ from torch import Tensor
 
 from adamw_lab.figures.sparsity import fig_sparsity
 from adamw_lab.figures.style import COLOURS
-from adamw_lab.removal import Candidates, shared
+from adamw_lab.removal import Candidates, shared, shared_by_chance
 
 
 def fig_removal(axes: Sequence[Axes], candidates: Candidates, importance: str = "hybrid", other: str = "magnitude",
                 sparsity: float = 0.9, scope: str = "global") -> None:
     """Into three axes: the share of every layer that goes; the sizes of those that go and of all; ranks by two scores.
 
-    The arguments are those of `Candidates.masks`; `other` is the score that `importance` is compared with.
+    The arguments are those of `Candidates.masks`; `other` is the score that `importance` is compared with. Above the
+    ranks stands how much of what goes by one goes by the other too, and how much that would be by chance.
     """
     by_layer, sizes, ranks = axes
     masks = candidates.masks(importance, sparsity, scope)
@@ -27,8 +28,9 @@ def fig_removal(axes: Sequence[Axes], candidates: Candidates, importance: str = 
     fig_sizes(sizes, candidates, masks)
     fig_ranks(ranks, candidates, importance, other)
     same = shared(masks, candidates.masks(other, sparsity, scope))
-    told = "nothing goes" if np.isnan(same) else f"{same:.0%} of what goes is the same"
-    ranks.set_title(f"correlation {candidates.agreement(importance, other):.2f},\n{told}", fontsize=7)
+    agreement = f"correlation {candidates.agreement(importance, other):.2f}"
+    told = f"; of what goes\n{same:.0%} is the same, {shared_by_chance(masks, scope):.0%} by chance"
+    ranks.set_title(agreement + (";\nnothing goes" if np.isnan(same) else told), fontsize=7)
 
 
 def fig_sizes(ax: Axes, candidates: Candidates, masks: Sequence[Tensor]) -> None:

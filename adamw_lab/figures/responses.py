@@ -60,11 +60,12 @@ def uncorrected_steps(steps: np.ndarray, betas: tuple[float, float]) -> tuple[np
 
 
 def fig_bias(ax: Axes, steps: np.ndarray, beta1: float, beta2s: Sequence[float]) -> None:
-    """Adam's steps without the bias correction, for several b2; with it they are 1 at every step."""
+    """Adam's steps without the bias correction, for up to three b2; with it they are 1 at every step."""
     fig_checked(ax, steps, {f"β₂ = {beta2:g}": uncorrected_steps(steps, (beta1, beta2)) for beta2 in beta2s})
     ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
+    least = min(np.min(line.get_ydata()) for line in ax.lines)
     ax.set(xscale="log", yscale="log", xlabel="step", ylabel="step, uncorrected\n(learning rates)",
-           ylim=(0.7, 150))
+           ylim=(0.7 if least > 0.99 else 0.7 * least, 150))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.legend(loc="upper left", handlelength=1)
 

@@ -45,4 +45,4 @@ def fig_schedules(ax: Axes, schedules: Sequence[str], *, target: float, begin_st
         move_line(ax, name, [0, *updates, total_steps], [0, *levels, levels[-1]], drawstyle="steps-post",
                   color=COLOURS[list(SCHEDULES).index(name)], label=name.replace("_", " "))
     ax.set(xlabel="step", ylabel="weights pruned (%)", ylim=(0, max(108 * target, 1)), xlim=(0, total_steps))
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower left", ncols=4, handlelength=1.2, columnspacing=1, bbox_to_anchor=(0, 1), borderaxespad=0.1)

@@ -33,7 +33,7 @@ def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Ma
 
 
 def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> None:
-    """Precision against recall of detectors, a line each, the threshold at some of its points.
+    """Precision against recall of detectors, a line each and a point a threshold, but those above which none is called.
 
     Args:
         curves: name of the detector -> table of `spikes.precision_recall`.
@@ -45,9 +45,16 @@ def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> None:
 
 
 def fig_clipped(ax: Axes, table: pd.DataFrame) -> None:
-    """Elements clipped in % against θ; `table` has the columns `theta` and `clipped` (a fraction)."""
-    ax.plot(table["theta"], 100 * table["clipped"], color=COLOURS["adamwspam"], marker="o")
-    ax.set(xscale="log", xlabel="θ", ylabel="elements clipped (%)", ylim=(0, None))
+    """Elements clipped in % against θ, both logarithmic; where nothing is clipped there is no dot.
+
+    `table` has the columns `theta` and `clipped` (a fraction).
+    """
+    some = table[table["clipped"] > 0]
+    ax.plot(some["theta"], 100 * some["clipped"], color=COLOURS["adamwspam"], marker="o")
+    ax.set(xscale="log", yscale="log", xlabel="θ", ylabel="elements clipped (%)",
+           xlim=(0.7 * table["theta"].min(), 1.4 * table["theta"].max()))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def spike_figure(at: int = 150, factor: float = 100.0, steps: int = 600, lr: float = 0.02) -> Figure:

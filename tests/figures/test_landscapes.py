@@ -92,6 +92,11 @@ def test_a_sweep_is_drawn_as_it_is(axes):
     assert axes[0].lines[0].get_xydata().tolist() == table[["lr", "mean_loss"]].values.tolist()
 
 
+def test_a_line_of_a_sweep_ends_before_it_diverges(axes):
+    fig_sweep(axes[0], {"sgd_plain": pd.DataFrame({"lr": [0.01, 0.02, 0.03], "mean_loss": [2.0, 1.0, 1e20]})})
+    np.testing.assert_array_equal(axes[0].lines[0].get_ydata(), [2.0, 1.0, np.nan])
+
+
 def test_a_readers_own_optimizer_has_a_colour_that_no_other_has_and_keeps_its_name(axes):
     fig_paths(axes[0], "beale", {"mine": descend("beale", "adam", 3, lr=0.1)})
     assert look("mine") == {"color": SPARE_COLOURS[0], "linestyle": "-", "label": "mine"}

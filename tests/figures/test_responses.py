@@ -53,6 +53,11 @@ def test_the_dots_lie_on_the_lines(ax):
     assert ax.lines[2].get_ydata()[1] == pytest.approx(6.53, abs=0.01)
 
 
+def test_steps_that_are_too_short_are_in_the_picture(ax):
+    fig_bias(ax, np.array([1, 10, 100]), 0.9, (0.9, 0.99))
+    assert ax.get_ylim()[0] < min(np.min(line.get_ydata()) for line in ax.lines) < 0.4
+
+
 def test_adams_figure_has_three_panels():
     assert [ax.get_title(loc="left") for ax in adam_figure().axes] == [
         "Bias correction", "Sparse gradients", "Scale and ε"]
