@@ -55,7 +55,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
     Args:
         models: name -> shapes (default: those of `MODELS`).
         contenders: keys of `CONTENDERS`, "adamwprune", or names that `optim.register` added (default: all).
-        repeats: timed steps of each, after two that are not (default 15).
+        repeats: timed steps of each, in three passes over all contenders, each after two that are not (default 15).
         windows: for AdamWPrune, timed stretches of `every` steps with a mask update in each, after one that is not.
         every: steps between the mask updates of AdamWPrune (default 50).
         first_steps: models on which the first step of a fresh process is timed.
@@ -82,9 +82,9 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
     for model, shapes in models.items():
         params = make_parameters(shapes, device)
         found: list[dict[str, Any]] = []
+        timed = _rows([name for name in wanted if name != "adamwprune"], params, repeats, device)
         for name in wanted:
-            rows_here = (_prune_rows(params, windows, every, device) if name == "adamwprune" else
-                         [_row(name, params, repeats, device)])
+            rows_here = [timed[name]] if name in timed else _prune_rows(params, windows, every, device)
             for row in rows_here:
                 if model in first_steps and _compiles(row["contender"]):
                     row |= first_step_seconds(row["contender"], shapes, device)
@@ -95,6 +95,9 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
     return data.assign(threads=torch.get_num_threads(), hardware=hardware(), torch=installed("torch"),
                        numba=installed("numba"))
 
+
+PASSES = 3
+"""How often the bench comes round to each contender: a machine has good and bad moments that outlast its turns."""
 
 COLUMNS = ["model", "parameters", "contender", "label", "seconds", "fused_seconds", "copy_seconds", "ratio",
            "gigabytes_per_second", "copy_gigabytes_per_second", "state_bytes_per_parameter", "transient_bytes",
@@ -122,18 +125,26 @@ def make_parameters(shapes: Shapes, device: str = "cpu") -> list[nn.Parameter]:
     return params
 
 
-def _row(name: str, params: list[Tensor], repeats: int, device: str) -> dict[str, Any]:
-    contender = find_contender(name)
-    row: dict[str, Any] = {"contender": name, "label": contender.label, "note": contender.missing}
-    if contender.missing:
-        return row
-    running = contender.make(params)
-    turns = Turns(params, running.step, device)
-    turns.take(2)
-    turns.forget()
-    turns.take(repeats)
-    return row | turns.summary(turns.seconds["step"], turns.seconds["fused"], contender.traffic) | _memory(
-        running, params, device)
+def _rows(names: Sequence[str], params: list[Tensor], repeats: int, device: str) -> dict[str, dict[str, Any]]:
+    """A row for each contender. Its turns are spread over `PASSES` over all contenders."""
+    contenders = {name: find_contender(name) for name in names}
+    rows: dict[str, dict[str, Any]] = {name: {"contender": name, "label": contender.label, "note": contender.missing}
+                                       for name, contender in contenders.items()}
+    seconds: dict[str, dict[str, list[float]]] = {name: {} for name, contender in contenders.items()
+                                                  if not contender.missing}
+    passes = min(PASSES, repeats)
+    for i in range(passes):
+        for name, so_far in seconds.items():
+            running = contenders[name].make(params)
+            turns = Turns(params, running.step, device)
+            turns.take(2)
+            turns.forget()
+            turns.take(repeats // passes + (i < repeats % passes))
+            seconds[name] = turns.seconds = {kind: so_far.get(kind, []) + new for kind, new in turns.seconds.items()}
+            if i == passes - 1:
+                times = turns.summary(turns.seconds["step"], turns.seconds["fused"], contenders[name].traffic)
+                rows[name] |= times | _memory(running, params, device)
+    return rows
 
 
 def _prune_rows(params: list[Tensor], windows: int, every: int, device: str) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def fig_turning(ax: Axes, problems: Mapping[str, tuple[float, int]], longest: fl
         ax.plot(1 / (1 - turn), 1, "o", color="black", markersize=3.5)
         ax.annotate(f"β₂ = {turn:.4f}", (1 / (1 - turn), 1), (0, 4), textcoords="offset points", fontsize=7)
     ax.set(xscale="log", yscale="log", xlabel="memory of v, 1 / (1 − β₂) (steps)", ylabel="way from by way towards",
-           xlim=(1, longest))
+           xlim=(1, 1.5 * longest))
     ax.legend(loc="upper right", fontsize=6.5)
 
 

@@ -1,5 +1,6 @@
 """Figures of what optimizers make of gradients that are given, and of Adam's moments."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -74,10 +75,17 @@ def fig_scale(ax: Axes, scales: np.ndarray, epsilons: Sequence[float]) -> None:
     """Adam's step under a constant gradient against the gradient's size: c / (c + eps); SGD's is c."""
     constant = np.tile(scales, (5, 1))
     measured = {eps: -respond("adam", constant, eps=eps)[-1] for eps in epsilons}
-    fig_checked(ax, scales, {f"ε = {eps:g}": (measured[eps], scales / (scales + eps)) for eps in epsilons})
+    fig_checked(ax, scales, {f"ε = {_power(eps)}": (measured[eps], scales / (scales + eps)) for eps in epsilons})
     ax.plot(scales, -respond("sgd_plain", constant)[-1], **look("sgd_plain"))
     ax.set(xscale="log", yscale="log", xlabel="size of the gradient", ylabel="step (learning rates)", ylim=(3e-5, 900))
     ax.legend(loc="upper left", handlelength=1.5)
+
+
+def _power(x: float) -> str:
+    """A power of ten as one, another number as it is."""
+    exponent = round(math.log10(x))
+    digits = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{digits}" if math.isclose(x, 10.0**exponent) else f"{x:g}"
 
 
 def adam_figure() -> Figure:

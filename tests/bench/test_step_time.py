@@ -23,6 +23,20 @@ def test_a_row_for_each_contender_and_three_for_pruning(table):
     assert list(table["steps"]) == [3, 3, 3, 3, 3, 6, 2, 2]
 
 
+def test_turns_of_a_contender_are_spread_over_three_passes(monkeypatch):
+    made = []
+    for name in ("torch_fused", "torch_loop"):
+        contender = CONTENDERS[name]
+        monkeypatch.setitem(CONTENDERS, name, type(contender)(
+            contender.label, lambda params, name=name, make=contender.make: made.append(name) or make(params)))
+    table = bench_step_time({"small": SHAPES}, ["torch_loop"], repeats=7, first_steps=())
+    assert table["steps"].tolist() == [7]
+    assert made == ["torch_loop", "torch_fused"] * 3, "and each pass beside a fused step of its own"
+    made.clear()
+    assert bench_step_time({"small": SHAPES}, ["torch_loop"], repeats=1, first_steps=())["steps"].tolist() == [1]
+    assert made == ["torch_loop", "torch_fused"]
+
+
 def test_times_are_positive(table):
     assert (table[["seconds", "fused_seconds", "copy_seconds", "ratio"]] > 0).all(axis=None)
 
