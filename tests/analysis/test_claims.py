@@ -10,6 +10,7 @@ from adamw_lab.analysis.claims_facts import FACTS
 from adamw_lab.analysis.claims_measured import (
     MEASURED,
     above_threshold,
+    beats_fused,
     coupled,
     duel,
     exact,
@@ -83,6 +84,16 @@ def test_coupled_and_decoupled_decay_meet_at_their_best_on_validation(tmp_path):
                                for place, (arm, (validation, test)) in enumerate(arms.items()) for seed in range(5)])
     found = coupled(Records(tmp_path))
     assert found.effect.mean == pytest.approx(1.5 - 1.0 + 0.02 * 2) and "wd0.01 beside adam_l2_0.0001" in found.evidence
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(0.8, "supported"), (0.99, "no difference found"), (1.2, "refuted")])
+def test_a_step_is_faster_where_it_saves_more_than_the_fused_one_differs_from_itself(tmp_path, ratio, said):
+    rows = [(model, name, x) for model, ours in (("small", 0.5), ("large", ratio))
+            for name, x in (("torch_fused", 0.97), ("ours", ours))]
+    pd.DataFrame(rows, columns=["model", "contender", "ratio"]).to_csv(tmp_path / "step_time.csv", index=False)
+    found = beats_fused("ours", "torch_fused")(Records(tmp_path))
+    assert (found.verdict, found.case) == (said, "large") and found.floor == pytest.approx(0.03)
+    assert found.effect.mean == pytest.approx(1 - ratio / 0.97)
 
 
 def record(folder, study, rows):
