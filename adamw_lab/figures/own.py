@@ -63,5 +63,5 @@ def own_figure(paths: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     middle.set_title("Validation loss by rate")
     middle.legend(fontsize=6.5)
     fig_gains(right, runs[runs["part"] == "paired"])
-    right.set_title("Test accuracy less AdamW's")
+    right.set_title("Test accuracy")
     return figure

@@ -51,7 +51,7 @@ def _study(name: str) -> tuple[str, str]:
     return f"{name}.csv", f"{name}-epochs.csv"
 
 
-TUNED_TASKS = ("lstm", "gpt", "resnet18", "resnet50")
+TUNED_TASKS = ("lstm", "gpt", "resnet18", "fashion", "resnet50")
 
 FIGURES: dict[str, Recorded] = {
     "landscapes": Recorded(

@@ -54,10 +54,10 @@ def expected_best_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -
 
 
 def _log_where_wide(ax: Axes) -> None:
-    """A logarithmic axis with plain numbers where the values span more than a factor of five."""
+    """A logarithmic axis with plain numbers where the values span more than a factor of three."""
     values = np.concatenate([line.get_ydata() for line in ax.get_lines()])
     low, high = values.min(), values.max()
-    if 0 < 5 * low < high:
+    if 0 < 3 * low < high:
         ax.set_yscale("log")
         if low > 0.5:  # per cent
             ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -40,7 +40,7 @@ def test_the_figure_needs_nothing_registered():
              for name, shown in (("adam", "adam"), ("sgd", "lion"))]
     figure = own_figure(pd.concat(paths), pd.concat([RUNS.assign(part="tuning"), RUNS.assign(part="paired")]))
     assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "Beale", "Validation loss by rate", "Test accuracy less AdamW's"]
+        "Beale", "Validation loss by rate", "Test accuracy"]
     for ax in figure.axes[:2]:
         assert "Lion" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["Lion"]
