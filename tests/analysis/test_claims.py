@@ -7,10 +7,10 @@ import pytest
 
 from adamw_lab.analysis.claims import COLUMNS, ledger, measured, most, over, told, write_ledger
 from adamw_lab.analysis.claims_facts import FACTS
+from adamw_lab.analysis.claims_machine import beats_fused
 from adamw_lab.analysis.claims_measured import (
     MEASURED,
     above_threshold,
-    beats_fused,
     coupled,
     duel,
     exact,
