@@ -166,13 +166,13 @@ def best_by_trials(runs: pd.DataFrame, measure: str) -> pd.Series:
     return pd.Series({n: sign * expected_best(values, n) for n in range(1, len(values) + 1)})
 
 
-def steps_to(epochs: pd.DataFrame, target: float, measure: str) -> pd.DataFrame:
-    """Steps after which each run's measure first reached the target, at the end of an epoch; NaN if it never did.
+def cost_to(epochs: pd.DataFrame, target: float, measure: str, unit: str = "step") -> pd.DataFrame:
+    """What it took each run until its measure first reached the target, at the end of an epoch; NaN if it never did.
 
-    Returns a row a seed and a column an optimizer.
+    `unit` is "step" or "seconds", of training. Returns a row a seed and a column an optimizer.
     """
     reached = epochs[measure] <= target if measure.endswith("loss") else epochs[measure] >= target
-    first = epochs[reached].groupby(["seed", "optimizer"])["step"].min().unstack()
+    first = epochs[reached].groupby(["seed", "optimizer"])[unit].min().unstack()
     return first.reindex(index=epochs["seed"].unique(), columns=epochs["optimizer"].unique())
 
 

@@ -70,12 +70,14 @@ def test_what_is_not_recorded_is_none(tmp_path):
     assert Records(tmp_path).runs("defaults-gpt") is None and Records(tmp_path).epochs("defaults-gpt") is None
 
 
-def test_steps_to_a_target_are_those_of_the_first_epoch_that_reaches_it():
+def test_the_cost_of_a_target_is_that_of_the_first_epoch_that_reaches_it():
     epochs = pd.DataFrame([("sgd", 0, 10, 3.0), ("sgd", 0, 20, 1.0), ("sgd", 0, 30, 2.0), ("sgd", 1, 10, 3.0),
                            ("adam", 0, 10, 1.5), ("adam", 1, 10, 3.0)],
                           columns=["optimizer", "seed", "step", "validation_loss"])
-    found = recorded.steps_to(epochs, 1.5, "validation_loss")
+    found = recorded.cost_to(epochs, 1.5, "validation_loss")
     assert found.loc[0].to_dict() == {"sgd": 20.0, "adam": 10.0} and found.loc[1].isna().all()
+    timed = recorded.cost_to(epochs.assign(seconds=epochs["step"] / 4), 1.5, "validation_loss", "seconds")
+    assert timed.loc[0].to_dict() == {"sgd": 5.0, "adam": 2.5} and timed.loc[1].isna().all()
 
 
 def test_normalized_scores_run_from_the_worst_mean_to_the_best():

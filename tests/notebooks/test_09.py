@@ -171,3 +171,22 @@ def test_spam_gains_with_size_what_a_line_through_the_runs_says(findings):
     worst, *numbers, expected = min((WORST_FIRST.index(verdict(own, 0)), *interval(own), len(own)) for own in slopes)
     assert said == WORST_FIRST[worst] and seeds == expected
     assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)
+
+
+def test_steps_and_seconds_to_the_target_are_those_of_the_epochs(book, said):
+    tasks = re.search(r"tuned runs are recorded: (.*)\n", said)[1].split(", ")
+    cell = next(own.id for own in book.cells if "median seconds" in own.source)
+    rows = rows_of(book, cell)[3:]
+    assert len(rows) == len(NAMES)
+    for name, *shown in rows:
+        optimizer = next(key for key, title in NAMES.items() if title == name)
+        for place, task in enumerate(tasks):
+            sign, column = (-1, "validation_loss") if MEASURE[task] == "loss" else (1, "validation_accuracy")
+            epochs = pd.read_csv(DATA / f"tuned-{task}-cpu-epochs.csv")
+            runs = pd.read_csv(DATA / f"tuned-{task}-cpu.csv")
+            own = epochs[epochs["optimizer"] == optimizer].groupby("seed")
+            target = sign * runs.loc[runs["optimizer"] == "adamw", column].mean()
+            for offset, unit in enumerate(("step", "seconds")):
+                costs = [run.loc[sign * run[column] >= target, unit].min() for _, run in own]
+                expected = pd.Series(costs, dtype=float).fillna(np.inf).median()
+                assert float(shown[4 * place + offset]) == pytest.approx(expected, abs=0.051, nan_ok=True), (name, task)
