@@ -139,9 +139,12 @@ def test_the_running_points_and_their_kernels_end_with_the_runner(point, tmp_pat
 @pytest.mark.timeout(300)  # each of the four imports what it forks
 def test_four_batches_share_the_points(point, tmp_path):
     points = [point(f"p{k}", "pause") for k in range(10)]
-    batches = [subprocess.Popen(script(points, tmp_path), stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    said = [batch.communicate(timeout=250)[0].split() for batch in batches]
-    assert all(batch.returncode == 0 and len(words) == 10 for batch, words in zip(batches, said, strict=True))
+    program = script(points, tmp_path)  # once: what is written again may be read half by a batch that has begun
+    batches = [subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ends = [(*batch.communicate(timeout=250), batch.returncode) for batch in batches]
+    assert [code for _, _, code in ends] == [0] * 4, ends
+    said = [output.split() for output, _, _ in ends]
+    assert [len(words) for words in said] == [10] * 4, ends
     for column in zip(*said, strict=True):
         assert sorted(column) == ["done", "skipped", "skipped", "skipped"]
     assert all((p.run_dir / "count").read_text() == "x" for p in points)
