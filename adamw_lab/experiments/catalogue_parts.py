@@ -32,24 +32,30 @@ SPAM_ARMS: dict[str, dict[str, Any]] = {
                   "optimizer_options": {"reset_interval": 60, "warmup_steps": 18, "grace_steps": 5}},
     **{f"theta_{theta:g}": _spam(theta=theta) for theta in (5.0, 500.0, 5000.0)},
 }
-SPIKES = {"rate": 0.03, "factor": 100.0, "start": 20}
+SPIKES = {"+spikes": {"rate": 0.03, "factor": 100.0, "start": 20},
+          "+noise": {"rate": 0.03, "factor": 100.0, "start": 20, "kind": "noise"}}
+"""suffix of an arm -> what spoils its steps, other ones with each seed. A norm clipped at 1 undoes a factor on the
+gradients; of noise it takes the size and leaves the direction."""
+FEW_ARMS = ("adamw", "adamw_clip", "element", "norm_reset", "norm_damp", "adamwspam", "published")
+"""Those that also meet noise."""
 
 
 def _spam_study(network: str, task: str, seconds: float, **more: Any) -> Study:
     return Study(
         question=f"Which part of SPAM helps {network}, with and without injected gradient spikes?",
         notebook=LEAN,
-        arms={f"{arm}{suffix}": {**settings, **spikes}
-              for suffix, spikes in (("+spikes", {"spikes": SPIKES}), ("", {})) for arm, settings in SPAM_ARMS.items()},
+        arms={f"{arm}{suffix}": {**SPAM_ARMS[arm], "spikes": spikes}
+              for suffix, spikes in SPIKES.items() for arm in (SPAM_ARMS if suffix == "+spikes" else FEW_ARMS)}
+        | SPAM_ARMS,
         profiles={
             "cpu": Profile({**TASKS[task]["cpu"], **more}, FIVE, seconds),
             "gpu": Profile(TASKS[task]["gpu"], FIVE)},
         figure="",
-        compared="each arm with AdamW and with AdamW + clip, with and without spikes, paired by seed, by test loss; "
-                 "theta from 5 to 5000 alone; 3 % of the steps from the 20th on have gradients times 100",
+        compared="what spikes cost each arm, against what they cost AdamW and AdamW + clip, paired by seed, by test "
+                 "loss; theta from 5 to 5000 alone; 3 % of the steps from the 20th on, others with each seed, have "
+                 "gradients times 100, or for seven arms noise of 100 times their norm",
         given_up=f"other rates and factors of spikes; {WHOLE}",
     )
-
 
 
 SCORES = ("hybrid", "magnitude", "variance", "fisher", "saliency", "random")
@@ -95,13 +101,14 @@ PRUNING_RESNET = Study(
     given_up=f"quarter width; {WHOLE}",
 )
 
+PAIRS = ((0.9, 0.999), (0.95, 0.999), (0.8, 0.999), (0.9, 0.99), (0.9, 0.9999))
 BETAS = Study(
     question="The note's advice on betas: (0.9, 0.999), beta1 0.95 for noisy gradients, beta2 0.99 to respond?",
     notebook=LEAN,
     arms={f"b{batch}_{b1}_{b2}": {"optimizer": "adamw", "optimizer_options": {"betas": [b1, b2]}, "batch_size": batch,
                                   "epochs": epochs}
           for batch, epochs in ((8, 1), (64, 8))
-          for b1, b2 in ((0.9, 0.999), (0.95, 0.999), (0.8, 0.999), (0.9, 0.99), (0.9, 0.9999))},
+          for b1, b2 in PAIRS},
     profiles={
         "cpu": Profile({**LAPTOP, "model": "lenet5", "dataset": "digits"}, tuple(range(10)), 2.5),
         "gpu": Profile({"model": "resnet18", "dataset": "cifar10"}, FIVE)},
@@ -109,6 +116,15 @@ BETAS = Study(
     compared="each pair with (0.9, 0.999), paired by seed, by test loss, at batches of 8 (noisy gradients) and of 64, "
              "for about 160 steps both",
     given_up=f"other tasks; {WHOLE}",
+)
+BETAS_GPT = Study(
+    question="The note's advice on betas for a small GPT?",
+    notebook=LEAN,
+    arms={f"{b1}_{b2}": {"optimizer": "adamw", "optimizer_options": {"betas": [b1, b2]}} for b1, b2 in PAIRS},
+    profiles={"cpu": Profile(TASKS["gpt"]["cpu"], FIVE, 4.0), "gpu": Profile(TASKS["gpt"]["gpu"], FIVE)},
+    figure="",
+    compared="each pair with (0.9, 0.999), paired by seed, by test loss",
+    given_up=f"larger batches and models; {WHOLE}",
 )
 RATES = Study(
     question="Does a larger model want a smaller learning rate, as the note advises?",
@@ -128,7 +144,8 @@ DECAY = Study(
     arms={f"wd{decay:g}": {"optimizer": "adamw", "weight_decay": decay} for decay in (0.0, 0.01, 0.1, 1.0)}
     | {f"adam_l2_{decay:g}": {"optimizer": "adam", "weight_decay": decay} for decay in (1e-4, 1e-2)},
     profiles={
-        "cpu": Profile({**LENET, "train_size": 400, "epochs": 15}, tuple(range(10)), 3.5),
+        # 1,300 steps: in these a decay of 0.1 takes away 6 % of a weight that gets no gradient.
+        "cpu": Profile({**LENET, "train_size": 400, "epochs": 100}, tuple(range(10)), 9.0),
         "gpu": Profile(TASKS["resnet18"]["gpu"], FIVE)},
     figure="",
     compared="each decay with none, paired by seed: test loss, and the gap between training and validation loss; "
@@ -167,7 +184,7 @@ CALIBRATION = Study(
 PART_STUDIES: dict[str, Study] = {
     "spam-ablation": _spam_study("a small GPT", "gpt", 5.0, epochs=2),
     "spam-ablation-resnet18": _spam_study("a small ResNet", "resnet18", 4.5),
-    "pruning-lenet5": PRUNING_LENET, "pruning-resnet18": PRUNING_RESNET, "betas": BETAS,
+    "pruning-lenet5": PRUNING_LENET, "pruning-resnet18": PRUNING_RESNET, "betas": BETAS, "betas-gpt": BETAS_GPT,
     "rates": RATES, "decay": DECAY,
     "tuning-calibration": TUNING_CALIBRATION, "calibration": CALIBRATION,
 }

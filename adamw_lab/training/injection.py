@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from adamw_lab.suggest import did_you_mean
 
-KINDS = ("gradient", "batch")
+KINDS = ("gradient", "noise", "batch")
 DEFAULTS: dict[str, Any] = {"at": None, "rate": None, "factor": 100.0, "kind": "gradient", "start": 1, "seed": 0}
 
 
@@ -21,10 +21,11 @@ class SpikeInjector:
         at: the steps to spoil, from 1; or
         rate: each step is spoilt with this probability, in [0, 1].
         factor: what the gradients, or the numbers of a batch, are multiplied by (default 100).
-        kind: "gradient" (default): all gradients, before the optimizer sees them; "batch": the inputs, where tokens
-            are replaced by random ones, whatever the factor.
+        kind: "gradient" (default): all gradients, before the optimizer sees them, whose direction stays; "noise": they
+            are replaced by Gaussian noise of `factor` times the norm of each; "batch": the inputs, where tokens are
+            replaced by random ones, whatever the factor.
         start: no step before this one is spoilt (default 1).
-        seed: of the choice of steps by rate, and of random tokens.
+        seed: of the choice of steps by rate, of noise and of random tokens (default 0; in a run, that of the run).
 
     Raises:
         ValueError: see `check_spikes`.
@@ -55,14 +56,24 @@ class SpikeInjector:
             return inputs
         if inputs.is_floating_point():
             return inputs * self.factor
-        generator = torch.Generator().manual_seed(hash((self.seed, step)))
         high = int(inputs.max()) + 1
-        return torch.randint(0, high, inputs.shape, generator=generator).to(inputs.device)
+        return torch.randint(0, high, inputs.shape, generator=self._generator(step)).to(inputs.device)
 
     def gradients(self, step: int, model: nn.Module) -> None:
         """Spoil the gradients of a step if that is the kind and the step."""
-        if self.kind == "gradient" and self.spoils(step):
-            torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], self.factor)
+        if self.kind == "batch" or not self.spoils(step):
+            return
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        if self.kind == "gradient":
+            torch._foreach_mul_(gradients, self.factor)
+            return
+        generator = self._generator(step)
+        for gradient in gradients:
+            noise = torch.randn(gradient.shape, generator=generator).to(gradient)
+            gradient.copy_(noise * (self.factor * gradient.norm() / noise.norm()))
+
+    def _generator(self, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(hash((self.seed, step)))
 
 
 def check_spikes(**options: Any) -> None:

@@ -55,7 +55,9 @@ class Run:
         self.total_steps = config.epochs * len(self.batches["train"])
         self.optimizer, self.scheduler = make_optimizer(self.model, config, self.total_steps)
         self.pruner = make_pruner(self.optimizer, config, self.total_steps)
-        self.injector = None if config.spikes is None else SpikeInjector(self.total_steps, **config.spikes)
+        self.injector = None
+        if config.spikes is not None:
+            self.injector = SpikeInjector(self.total_steps, **{"seed": config.seed, **config.spikes})
         self.telemetry = Telemetry(self.model, self.optimizer, self.pruner, config.telemetry_every)
         self.meter = Meter(self.task, config.device)
         self.epoch = self.batch = self.step = 0

@@ -11,7 +11,7 @@ SPACE = {"adamw": Space((1e-3, 1e-2), (0.0, 0.1))}
 
 def trials(*rows, dataset="digits"):
     columns = ["optimizer", "lr", "weight_decay", "validation_accuracy", "validation_loss", "status"]
-    return pd.DataFrame(rows, columns=columns).assign(dataset=dataset)
+    return pd.DataFrame(rows, columns=columns).assign(dataset=dataset, optimizer_options="{}")
 
 
 def test_every_optimizer_has_as_many_trials():
@@ -47,6 +47,32 @@ def test_it_ends_inside_or_after_two_more():
     assert not edge_arms(SPACE, inside)
     still = trials(*(("adamw", lr, 0.0, lr, 0.1, "finished") for lr in (1e-3, 1e-2, 1e-1, 1.0)))
     assert not edge_arms(SPACE, still)
+
+
+def test_a_best_decay_on_the_edge_extends_the_grid_once_the_rate_lies_within():
+    rates = (1e-4, 1e-3, 1e-2, 1e-1)
+    space = {"adamw": Space((1e-3, 1e-2), (0.01, 0.1))}
+
+    def best_at(decay, *decays):
+        return trials(*(("adamw", lr, wd, float(lr == 1e-2) + float(wd == decay), 0.1, "finished")
+                        for lr in rates for wd in decays))
+
+    for decay, decays, further in ((0.1, (0.01, 0.1), 1.0), (0.01, (0.01, 0.1), 0.001), (1.0, (0.01, 0.1, 1.0), 10.0)):
+        arms = edge_arms(space, best_at(decay, *decays))
+        assert arms == {f"adamw_lr0.01_wd{further:g}": {"optimizer": "adamw", "lr": 1e-2, "weight_decay": further}}
+    assert not edge_arms(space, best_at(10.0, 0.01, 0.1, 1.0, 10.0)), "two more, and no further"
+    assert not edge_arms(space, best_at(0.0, 0.0, 0.01, 0.1)), "no decay is the end, not an edge"
+    assert not edge_arms({"adamw": Space((1e-3, 1e-2), (0.1,))}, best_at(0.1, 0.1)), "a decay that was not tuned"
+
+
+def test_all_trials_of_an_optimizer_have_its_options():
+    options = {"reset_interval": 60}
+    arms = grid_arms(SPACE, {"adamw": options})
+    assert all(arm["optimizer_options"] == options for arm in arms.values())
+    runs = trials(("adamw", 1e-2, 0.0, 0.9, 0.1, "finished"), ("adamw", 1e-3, 0.0, 0.8, 0.1, "finished"))
+    runs["optimizer_options"] = '{"reset_interval": 60}'
+    assert best_trials(runs)["adamw"]["optimizer_options"] == options
+    assert all(arm["optimizer_options"] == options for arm in edge_arms(SPACE, runs).values())
 
 
 def test_an_optimizer_of_which_every_trial_diverged_has_no_best():

@@ -63,7 +63,7 @@ from adamw_lab.training import TrainConfig, fit, hardware
      "unknown option 'target_sparsity' of optimizer 'adamw'"),
     ({"spikes": {"factor": 10}}, "spikes need at or rate, one of them"),
     ({"spikes": {"rate": 2}}, "Invalid rate of spikes: 2; allowed: a number from 0 to 1"),
-    ({"spikes": {"rate": 0.1, "kind": "noise"}}, "Invalid kind of spikes: 'noise'; allowed: gradient, batch"),
+    ({"spikes": {"rate": 0.1, "kind": "loss"}}, "Invalid kind of spikes: 'loss'; allowed: gradient, noise, batch"),
     ({"spikes": {"rate": float("nan")}}, "spikes .* cannot be recorded"),
     ({"parallel": "tp"}, "parallel\n.*'auto', 'none', 'ddp' or 'fsdp'"),
     ({"telemetry_every": -1}, "telemetry_every\n.*greater than or equal to 0"),

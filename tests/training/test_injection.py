@@ -1,9 +1,12 @@
 """Spoilt steps: which, how, and what is refused."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from adamw_lab.training import TrainConfig, fit
 from adamw_lab.training.injection import SpikeInjector, check_spikes
@@ -31,6 +34,31 @@ def test_gradients_are_multiplied_at_those_steps_only():
         injector.gradients(step, model)
         assert all((p.grad == factor).all() for p in model.parameters())
         assert injector.batch(step, torch.ones(2)).tolist() == [1, 1]
+
+
+def test_noise_has_the_norm_asked_for_and_a_direction_of_its_own():
+    models = [nn.Linear(200, 30) for _ in range(2)]
+    for model, seed in zip(models, (1, 2), strict=True):
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        SpikeInjector(9, at=[3], factor=7.0, kind="noise", seed=seed).gradients(2, model)
+        assert all((p.grad == 1).all() for p in model.parameters())
+        SpikeInjector(9, at=[3], factor=7.0, kind="noise", seed=seed).gradients(3, model)
+    for p, other in zip(*(model.parameters() for model in models), strict=True):
+        assert p.grad.norm() == pytest.approx(7 * math.sqrt(p.numel()), rel=1e-5)
+        assert not torch.equal(p.grad, other.grad)
+    weight = models[0].weight.grad
+    assert abs(torch.cosine_similarity(weight.flatten(), torch.ones(6000), dim=0)) < 0.06, "4.6 deviations from none"
+
+
+def test_the_run_s_seed_chooses_the_steps_unless_the_spikes_have_one():
+    def injected(seed, **spikes):
+        config = TrainConfig(model="mlp", train_size=640, epochs=1, batch_size=16, device="cpu", threads=1, seed=seed,
+                             spikes={"rate": 0.3, **spikes})
+        return fit(config, progress=False).telemetry["injected"].tolist()
+
+    assert injected(1) == injected(1, seed=1) != injected(2)
+    assert injected(2, seed=1) == injected(1)
 
 
 def test_a_batch_of_numbers_is_multiplied_and_one_of_tokens_replaced():
@@ -68,7 +96,7 @@ def test_spikes_that_no_step_of_the_run_meets_are_told():
     ({"at": [0]}, r"Invalid at of spikes: \[0\]; allowed: a list of steps, whole numbers from 1"),
     ({"at": 3}, "Invalid at of spikes: 3"),
     ({"rate": 0.1, "factor": float("inf")}, "Invalid factor of spikes: inf; allowed: a finite number"),
-    ({"rate": 0.1, "kind": "gradients"}, r"Invalid kind of spikes: 'gradients'; allowed: gradient, batch. Did"),
+    ({"rate": 0.1, "kind": "gradients"}, r"Invalid kind of spikes: 'gradients'; allowed: gradient, noise, batch. Did"),
     ({"rate": 0.1, "start": 0}, "Invalid start of spikes: 0; allowed: a whole number of at least 1"),
     ({"rate": 0.1, "seed": -1}, "Invalid seed of spikes: -1; allowed: a whole number of at least 0"),
     ({"rate": 0.1, "faktor": 2}, r"unknown option 'faktor' of spikes; allowed: .*Did you mean 'factor'\?")])
