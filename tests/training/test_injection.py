@@ -52,8 +52,8 @@ def test_noise_has_the_norm_asked_for_and_a_direction_of_its_own():
 
 
 def test_the_run_s_seed_chooses_the_steps_unless_the_spikes_have_one():
-    def injected(seed, **spikes):
-        config = TrainConfig(model="mlp", train_size=640, epochs=1, batch_size=16, device="cpu", threads=1, seed=seed,
+    def injected(run, **spikes):
+        config = TrainConfig(model="mlp", train_size=640, epochs=1, batch_size=16, device="cpu", threads=1, seed=run,
                              spikes={"rate": 0.3, **spikes})
         return fit(config, progress=False).telemetry["injected"].tolist()
 
