@@ -5,12 +5,14 @@ The note (github.com/mcgrof/AdamWPrune) is followed, but for the direction of th
 
 import csv
 import html
+import numbers
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from adamw_lab.provenance import RECORDS
 from adamw_lab.suggest import did_you_mean
@@ -37,7 +39,7 @@ class Rule:
 RULES = {rule.name: rule for rule in (
     Rule("smaller models", "up to 15 M parameters start with AdamW",
          "the threshold rests on two models on two data sets, which differ in more than their size",
-         ("For smaller models AdamW is the best start: it beats SGD with its defaults",)),
+         ("For smaller models AdamW is the best start",)),
     Rule("no weight decay", "Adam will do where no weight decay is wanted",
          "AdamW with weight_decay=0 is Adam, update for update, so the two differ in name alone",
          ("Where no decay is wanted Adam will do: it is AdamW without decay",)),
@@ -46,7 +48,8 @@ RULES = {rule.name: rule for rule in (
          "scripts unpack its settings and do not use them, so that AdamW was compared with and without AMSGrad. "
          "SPAM's authors (arXiv 2501.06842) report gains for language models of 60 M to 1 B parameters, with another "
          "rule: AdamWSPAM.published",
-         ("Above 15 M parameters AdamWSPAM is the better choice", "SPAM helps the more the larger the model")),
+         ("Above 15 M parameters AdamWSPAM is the better choice", "SPAM helps the more the larger the model",
+          "AdamWSPAM handles spikes", "AdamWSPAM does more against spikes than clipping by the norm")),
     Rule("overhead", "AdamW is the fallback where SPAM's overhead is not justified",
          "the overhead is the implementation's more than the rule's: adamw-lab bench step_time measures it, and in "
          "memory AdamWSPAM keeps no more a parameter than AdamW",
@@ -62,15 +65,16 @@ RULES = {rule.name: rule for rule in (
     Rule("base of pruning", "the base is AdamW for a small model, AdamWSPAM for a large one",
          "it shares the weakness of the threshold; in that project's own movement-pruning table AdamWSPAM loses at "
          "70 % and at 90 % sparsity",
-         ("AdamW is the base to prune small models with",)),
+         ("AdamW is the base to prune small models with", "AdamWSPAM is the base to prune large models with")),
     Rule("stability", "AdamWAdv where stability is critical: AMSGrad, clipping and cosine annealing",
          "in that project's ResNet runs it was never clipped, and on ResNet-18 every optimizer was annealed. AMSGrad's "
-         "proof of convergence has an error of its own (arXiv 1904.03590) and its gain in practice is disputed",
-         ("AdamWAdv is best for stable training when there is time to tune",)),
+         "first proof of convergence had a gap, mended since (arXiv 1904.03590), and its gain in practice is disputed",
+         ("AdamWAdv ends better than AdamW when both are tuned", "AdamWAdv is steadier than AdamW",
+          "Clipping the gradient norm prevents harm by exploding gradients")),
     Rule("last point of accuracy", "SGD still wins some vision tasks where the last point of accuracy counts",
          "the note gives no numbers. For ResNet-18 on CIFAR-100, 77.5 % has been reported of SGD and 77.9 % of tuned "
          "AdamW, by different recipes; both take a tuned learning rate and many epochs",
-         ("SGD still wins in vision where the last point of accuracy counts",)),
+         ("SGD still wins some vision tasks",)),
     Rule("learning rate", "1e-3 for Adam variants, scaled down to 5e-4 or 1e-4 for larger models",
          "the note gives no measurements. It is where a search starts, as the best value depends on batch size, "
          "schedule and weight decay",
@@ -82,19 +86,23 @@ RULES = {rule.name: rule for rule in (
          "the note tests neither; beta2 of 0.99 averages squares over 100 steps in place of 1000, which also makes the "
          "step sizes noisier",
          ("Betas of (0.9, 0.999) work in most cases",
-          "Lower beta2 to 0.99 for better responsiveness")),
+          "A beta2 of 0.99 responds faster", "A beta2 of 0.99 makes the result better")),
     Rule("noisy gradients", "raise beta1 to 0.95 where gradients are noisy",
          "the note does not test it; it averages gradients over 20 steps in place of 10",
          ("Raise beta1 to 0.95 for noisy gradients",)),
+    Rule("noisy gradients and SGD", "the note's advice for noisy gradients is on beta1, which SGD has not",
+         "SGD's momentum of 0.9 averages over 10 steps as a beta1 of 0.9 does"),
+    Rule("accuracy and pruning", "SGD, for the last point of accuracy, is not followed here",
+         "SGD keeps no second moment to prune by"),
     Rule("weight decay", "0.01 to 0.1 for AdamW variants, 0 for Adam",
          "that project's own ResNet runs lie outside it: 5e-4 for AdamW, 0 for AdamWPrune. The decay of a step is "
          "lr * weight_decay, so the two are tuned together",
          ("Weight decay of 0.01 helps AdamW",
-          "Weight decay of 0.1 helps AdamW")),
+          "Weight decay of 0.1 helps AdamW", "No weight decay for vanilla Adam")),
     Rule("theta", "10 to 30 handles spikes aggressively, 50 to 100 gently",
          "put right: the note has it the other way round. An element is clipped where g² > theta * v_hat, so a higher "
          "theta clips less: 10 allows 3.2 sqrt(v_hat), 50 allows 7.1, and SPAM as published, with 5000, 70.7",
-         ("A higher theta handles spikes more aggressively",)),
+         ("A higher theta clips more", "A higher theta does more against spikes")),
 )}
 
 
@@ -162,19 +170,23 @@ def recommend(model_or_parameter_count: nn.Module | int, *, task: str = "train",
             (default): none of these.
 
     Raises:
-        ValueError: an unknown task or priority, or fewer than one parameter.
-        TypeError: neither a model nor a whole number.
+        ValueError: an unknown task or priority, fewer than one parameter, or a model with lazy layers without a shape.
+        TypeError: neither a model nor a whole number; `weight_decay` or `noisy_gradients` not True or False.
     """
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; allowed: {', '.join(TASKS)}.{did_you_mean(str(task), TASKS)}")
     if priority not in PRIORITIES:
         raise ValueError(f"unknown priority {priority!r}; allowed: {', '.join(map(str, PRIORITIES))}."
                          f"{did_you_mean(str(priority), PRIORITIES[1:])}")
+    for name, value in (("weight_decay", weight_decay), ("noisy_gradients", noisy_gradients)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}; allowed: True or False")
     small = _count(model_or_parameter_count) <= THRESHOLD
     name, base, rules = _choose(small, task, weight_decay, priority)
     if name == "sgd":
         options: dict[str, Any] = {"momentum": 0.9, "weight_decay": 5e-4 if weight_decay else 0.0}
-        return _advise(name, options, 0.1, [*rules, "learning rate of SGD"], {})
+        rules += ["learning rate of SGD", *(["noisy gradients and SGD"] if noisy_gradients else [])]
+        return _advise(name, options, 0.1, rules, {})
     options = {} if base is None else {"base": base}
     beta1 = 0.95 if noisy_gradients else 0.9
     options["betas"] = (beta1, 0.999)
@@ -193,10 +205,10 @@ def recommend(model_or_parameter_count: nn.Module | int, *, task: str = "train",
 def _choose(small: bool, task: str, weight_decay: bool, priority: str | None) -> tuple[str, str | None, list[str]]:
     """The optimizer's name, the base if it prunes, and the names of the rules that chose them."""
     size = "smaller models" if small else "larger models"
-    if task == "prune":  # SGD keeps no second moment to prune by, so "accuracy" does not apply
+    if task == "prune":
         base = {"stability": "adamwadv", "overhead": "adamw"}.get(priority, "adamw" if small else "adamwspam")
         reason = priority if base == "adamwadv" or not small and base == "adamw" else "base of pruning"
-        return "adamwprune", base, ["pruning", reason]
+        return "adamwprune", base, ["pruning", reason, *(["accuracy and pruning"] if priority == "accuracy" else [])]
     if priority == "stability":
         return "adamwadv", None, ["stability"]
     if priority == "accuracy":
@@ -227,16 +239,19 @@ def _in_words(row: dict[str, str]) -> str:
     effect = ""
     if row["effect"]:
         mean, low, high = (float(row[name]) for name in ("effect", "low", "high"))
-        effect = f", effect {mean:.2g}" + (f" ({low:.2g} to {high:.2g})" if low < high else "")
+        effect = f", effect {mean:.2g}" + (f" ({low:.2g} to {high:.2g}, {row['seeds']} seeds)" if low < high else "")
+        effect += f" on {row['case']}" if row["case"] else ""
     return f"here, \"{row['claim']}\": {row['verdict']}{effect}; {row['test']} [{row['evidence']}]"
 
 
 def _count(model_or_parameter_count: nn.Module | int) -> int:
     if isinstance(model_or_parameter_count, nn.Module):
+        if any(is_lazy(p) for p in model_or_parameter_count.parameters()):
+            raise ValueError("this model has lazy layers without a shape; run a batch through it first")
         count: Any = sum(p.numel() for p in model_or_parameter_count.parameters())
     else:
         count = model_or_parameter_count
-    if isinstance(count, bool) or not isinstance(count, int | float) or count != count // 1:
+    if isinstance(count, bool) or not isinstance(count, numbers.Real) or count != count // 1:
         raise TypeError(f"model_or_parameter_count is {count!r}; allowed: a module or a whole number")
     if count < 1:
         raise ValueError(f"Invalid parameter count: {count!r}; allowed: at least 1")

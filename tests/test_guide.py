@@ -4,6 +4,7 @@ import csv
 import itertools
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -116,6 +117,12 @@ def test_every_rule_is_used_and_every_reason_has_its_evidence():
     assert used == set(RULES)
 
 
+def test_what_does_not_apply_is_said():
+    assert "noisy gradients and SGD" in names(recommend(SMALL, priority="accuracy", noisy_gradients=True))
+    assert "accuracy and pruning" in names(recommend(SMALL, task="prune", priority="accuracy"))
+    assert recommend(np.int64(SMALL)).name == "adamw"
+
+
 def test_a_model_counts_its_parameters():
     with torch.device("meta"):
         small, large = nn.Linear(1000, 1000), nn.Linear(4000, 4000)
@@ -133,6 +140,9 @@ def test_a_model_counts_its_parameters():
         ((float("nan"),), {}, TypeError, "model_or_parameter_count is nan"),
         (("resnet18",), {}, TypeError, "model_or_parameter_count is 'resnet18'"),
         ((True,), {}, TypeError, "allowed: a module or a whole number"),
+        ((nn.LazyLinear(3),), {}, ValueError, "lazy layers without a shape"),
+        ((SMALL,), {"weight_decay": 0.05}, TypeError, "weight_decay is 0.05; allowed: True or False"),
+        ((SMALL,), {"noisy_gradients": "no"}, TypeError, "noisy_gradients is 'no'; allowed: True or False"),
     ],
 )
 def test_bad_input_is_named(arguments, settings, error, message):
@@ -185,7 +195,8 @@ def test_rules_cite_the_ledger_as_it_stands():
     advice = recommend(SMALL, noisy_gradients=True)
     found = dict(zip(names(advice), advice.evidence, strict=True))["noisy gradients"]
     row = ledger["Raise beta1 to 0.95 for noisy gradients"]
-    effect = ", effect {:.2g} ({:.2g} to {:.2g})".format(*(float(row[name]) for name in ("effect", "low", "high")))
+    numbers = (float(row[name]) for name in ("effect", "low", "high"))
+    effect = ", effect {:.2g} ({:.2g} to {:.2g}, {} seeds)".format(*numbers, row["seeds"])
     assert found.endswith(f"{row['verdict']}{effect}; {row['test']} [{row['evidence']}]")
 
 

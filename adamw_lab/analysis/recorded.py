@@ -1,5 +1,6 @@
 """Recorded studies as tables, and the comparisons that are made of them, paired by seed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,6 +135,14 @@ def floor(runs: pd.DataFrame | None, measure: str, against: str = "adamw", noise
         return noise
     share = WORTH["loss"] * abs(float(scores(runs, against, measure).mean()))
     return max(noise, again(runs, measure), share if measure.endswith("loss") else WORTH["accuracy"])
+
+
+def idle(runs: pd.DataFrame, arm: str) -> list[str]:
+    """The options of an arm that were switched on and at work in none of its runs."""
+    if "never_fired" not in runs:
+        return []
+    each = [set(json.loads(names)) for names in runs.loc[runs["arm"] == arm, "never_fired"]]
+    return sorted(set.intersection(*each)) if each else []
 
 
 def slope(by_seed: pd.DataFrame) -> Effect | None:

@@ -123,6 +123,17 @@ def verdict(effect: Effect | None, floor: float = 0.0) -> str:
     return VERDICTS[2]
 
 
+def no_worse(effect: Effect | None, floor: float = 0.0) -> str:
+    """What a measured effect says of a claim that it is not negative, that is, that one is at least as good.
+
+    Supported where the interval leaves no loss beyond the noise floor; refuted as by `verdict`.
+    """
+    if effect is not None and effect.low > -floor:
+        return VERDICTS[0]
+    found = verdict(effect, floor)
+    return found if found != VERDICTS[0] else VERDICTS[2]
+
+
 def worst_verdict(found: Mapping[str, str]) -> str:
     """The verdict on a claim about all of several cases: supported if all are, refuted if one is."""
     verdicts = set(found.values())
