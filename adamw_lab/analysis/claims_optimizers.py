@@ -43,7 +43,8 @@ def contest(runs: pd.DataFrame | None, a: str, b: str, measure: str, noise: floa
 
 def duels(records: Records, kind: str, a: str, b: str, tasks: tuple[str, ...] = TASKS) -> dict[str, Case]:
     """Optimizer `a` less `b` on each task, in the studies `<kind>-<task>`."""
-    return {task: contest(own(records, kind, task), a, b, MEASURE[task], noise(records, task)) for task in tasks}
+    return {task: contest(records.runs(f"{kind}-{task}"), a, b, MEASURE[task], noise(records, kind, task))
+            for task in tasks}
 
 
 def duel(records: Records, kind: str, a: str, b: str, tasks: tuple[str, ...] = TASKS) -> Finding:
@@ -51,25 +52,22 @@ def duel(records: Records, kind: str, a: str, b: str, tasks: tuple[str, ...] = T
     return all_of(duels(records, kind, a, b, tasks), WHERE.format(f"{kind}-*"))
 
 
-def noise(records: Records, task: str) -> float:
-    """The noise floor of a task, from the study that runs AdamW twice."""
-    return again(records.runs(f"defaults-{task}"), MEASURE[task])
-
-
-def own(records: Records, kind: str, task: str) -> pd.DataFrame | None:
-    """The runs of a study with the optimizer as the arm, since tuned arms are named by their settings."""
-    runs = records.runs(f"{kind}-{task}")
-    if runs is None or kind != "tuned":
-        return runs
-    return runs.assign(arm=runs["optimizer"])
+def noise(records: Records, kind: str, task: str) -> float:
+    """The noise floor of a task: what AdamW differs from itself by, in this study or else out of the box."""
+    studies = (records.runs(f"{name}-{task}") for name in (kind, "defaults"))
+    return next((found for runs in studies if (found := again(runs, MEASURE[task]))), 0.0)
 
 
 def tuning_gains(records: Records, task: str, *names: str) -> list[pd.Series] | None:
     """By how much each optimizer is better tuned than with its defaults, by seed; None if that is not recorded."""
-    default, tuned, measure = own(records, "defaults", task), own(records, "tuned", task), MEASURE[task]
+    default, tuned, measure = records.runs(f"defaults-{task}"), records.runs(f"tuned-{task}"), MEASURE[task]
     if default is None or tuned is None:
         return None
     return [scores(tuned, name, measure) - scores(default, name, measure) for name in names]
+
+
+def gain_floor(records: Records, task: str, name: str) -> float:
+    return floor(records.runs(f"defaults-{task}"), MEASURE[task], name, noise(records, "defaults", task))
 
 
 def less_tuning(records: Records) -> Finding:
@@ -77,7 +75,7 @@ def less_tuning(records: Records) -> Finding:
     for task in TASKS:
         gains = tuning_gains(records, task, "sgd", "adam")
         cases[task] = Case(None) if gains is None else Case(
-            paired(*gains), floor(own(records, "defaults", task), MEASURE[task], "adam", noise(records, task)))
+            paired(*gains), gain_floor(records, task, "adam"))
     return all_of(cases, f"{WHERE.format('tuned-*')} less defaults-*-{PROFILE}.csv")
 
 
@@ -88,7 +86,7 @@ def defaults_do(records: Records) -> Finding:
         gains = tuning_gains(records, task, "adam")
         cases[task] = Case(None) if gains is None else Case(
             paired(-gains[0], 0 * gains[0]),
-            floor(own(records, "defaults", task), MEASURE[task], "adam", noise(records, task)))
+            gain_floor(records, task, "adam"))
     return most_of(cases, f"{WHERE.format('defaults-*')} less tuned-*-{PROFILE}.csv", no_worse)
 
 
@@ -98,7 +96,7 @@ def wants_tuning(records: Records) -> Finding:
         gains = tuning_gains(records, task, "sgd")
         cases[task] = Case(None) if gains is None else Case(
             paired(gains[0], 0 * gains[0]),
-            floor(own(records, "defaults", task), MEASURE[task], "sgd", noise(records, task)))
+            gain_floor(records, task, "sgd"))
     return all_of(cases, f"{WHERE.format('tuned-*')} less defaults-*-{PROFILE}.csv")
 
 
@@ -110,7 +108,7 @@ def quicker(records: Records) -> Finding:
         if epochs is None:
             cases[task] = Case(None)
             continue
-        area = epochs.groupby(["optimizer", "seed"])[measure].mean() * (-1 if measure.endswith("loss") else 1)
+        area = epochs.groupby(["arm", "seed"])[measure].mean() * (-1 if measure.endswith("loss") else 1)
         share = WORTH["loss"] * abs(area["sgd"].mean()) if measure.endswith("loss") else WORTH["accuracy"]
         cases[task] = Case(paired(area["adam"].dropna(), area["sgd"].dropna()), share)
     return most_of(cases, f"figures/data/tuned-*-{PROFILE}-epochs.csv")
@@ -128,7 +126,7 @@ def best_start(records: Records) -> Finding:
         on_validation = others.groupby("arm")[measure.replace("test", "validation")].mean()
         rival = on_validation.idxmin() if measure.endswith("loss") else on_validation.idxmax()
         cases[f"{task} against {rival}"] = Case(compare(runs, "adamw", rival, measure),
-                                                floor(runs, measure, rival, noise(records, task)))
+                                                floor(runs, measure, rival, noise(records, "defaults", task)))
     return all_of(cases, WHERE.format("defaults-*"), no_worse)
 
 
@@ -139,9 +137,9 @@ def no_single_best(records: Records) -> Finding:
         return measured(None, f"{WHERE.format('tuned-*')} of two tasks or more")
     unbeaten, champions = [], []
     for task in tasks:
-        runs, measure = own(records, "tuned", task), MEASURE[task]
-        names = sorted(runs["arm"].unique())
-        floors = {b: floor(runs, measure, b, noise(records, task)) for b in names}
+        runs, measure = records.runs(f"tuned-{task}"), MEASURE[task]
+        names = sorted(set(runs["arm"]) - {"adamw_again"})
+        floors = {b: floor(runs, measure, b, noise(records, "tuned", task)) for b in names}
         beats = {(a, b): verdict(compare(runs, a, b, measure), floors[b]) == SUPPORTED
                  for a in names for b in names if a != b}
         unbeaten.append({b for b in names if not any(beats[a, b] for a in names if a != b)})
@@ -156,7 +154,7 @@ def steadier(records: Records) -> Finding:
     """How much less the tuned results of AdamWAdv scatter over seeds than AdamW's: log of the ratio of deviations."""
     cases = {}
     for task in TASKS:
-        runs = own(records, "tuned", task)
+        runs = records.runs(f"tuned-{task}")
         cases[task] = Case(None) if runs is None else Case(
             scatter(scores(runs, "adamw", MEASURE[task]), scores(runs, "adamwadv", MEASURE[task])))
     return all_of(cases, WHERE.format("tuned-*"))

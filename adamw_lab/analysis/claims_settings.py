@@ -35,7 +35,7 @@ def default_betas(records: Records) -> Finding:
             continue
         others = runs[runs["arm"].isin([prefix + pair for pair in PAIRS])]
         rival, default = others.groupby("arm")["validation_loss"].mean().idxmin(), f"{prefix}0.9_0.999"
-        known = noise(records, "gpt") if problem == "GPT" else 0.0
+        known = noise(records, "defaults", "gpt") if problem == "GPT" else 0.0
         cases[f"{problem} against {rival.removeprefix(prefix)}"] = Case(
             compare(runs, default, rival, "test_loss"), floor(runs, "test_loss", rival, known))
     return most_of(cases, f"{WHERE.format('betas')} and betas-gpt-{PROFILE}.csv", no_worse)

@@ -108,7 +108,7 @@ def above_threshold(records: Records) -> Finding:
     case = Case(None)
     if runs is not None:
         large = runs[runs["parameters"] > THRESHOLD].assign(arm=runs["optimizer"])
-        case = contest(large, "adamwspam", "adamw", measure, noise(records, "resnet18"))
+        case = contest(large, "adamwspam", "adamw", measure, noise(records, "defaults", "resnet18"))
     return all_of({"resnet18": case}, WHERE.format("width-resnet18"))
 
 

@@ -217,7 +217,7 @@ def record(folder, study, rows):
 
 
 def losses(**arms):
-    return [{"arm": name, "optimizer": name.partition("_lr")[0], "seed": seed, "test_loss": loss + 0.001 * seed,
+    return [{"arm": name, "optimizer": name, "seed": seed, "test_loss": loss + 0.001 * seed,
              "validation_loss": loss}
             for name, loss in arms.items() for seed in range(5)]
 
@@ -232,8 +232,16 @@ def test_a_duel_is_read_from_recorded_runs(tmp_path):
     assert start.verdict == "refuted" and start.case == "gpt against sgd" and start.effect.mean == pytest.approx(-0.5)
 
 
-def test_tuned_arms_are_told_by_their_optimizer(tmp_path):
-    record(tmp_path, "tuned-gpt", losses(sgd_lr1_wd0=1.0, adamw_lr1_wd0=3.0))
+def test_the_noise_is_that_of_the_study_itself_or_else_of_the_one_out_of_the_box(tmp_path):
+    def arms(again):
+        rows = losses(adamw=2.0, sgd=1.9)
+        return rows + [{**row, "arm": "adamw_again", "test_loss": row["test_loss"] + again * (1 + row["seed"] % 2)}
+                       for row in rows if row["arm"] == "adamw"]
+
+    record(tmp_path, "defaults-gpt", arms(1.0))
+    record(tmp_path, "tuned-gpt", losses(adamw=2.0, sgd=1.9))
+    assert duel(Records(tmp_path), "tuned", "sgd", "adamw", ("gpt",)).verdict == "no difference found"
+    record(tmp_path, "tuned-gpt", arms(0.01))
     assert duel(Records(tmp_path), "tuned", "sgd", "adamw", ("gpt",)).verdict == "supported"
 
 
@@ -252,14 +260,14 @@ def test_no_single_best_needs_a_defeat_of_each(tmp_path, gpt, said):
 
 def test_tuning_is_told_by_what_it_gains(tmp_path):
     record(tmp_path, "defaults-gpt", losses(sgd=3.0, adam=2.0))
-    record(tmp_path, "tuned-gpt", losses(sgd_lr1=1.0, adam_lr1=1.5))
+    record(tmp_path, "tuned-gpt", losses(sgd=1.0, adam=1.5))
     records = Records(tmp_path)
     assert less_tuning(records).effect.mean == pytest.approx(1.5) and less_tuning(records).verdict == "supported"
     assert defaults_do(records).verdict == "refuted", "half a nat worse than tuned"
 
 
 def test_quicker_is_the_area_under_the_learning_curve(tmp_path):
-    rows = [{"optimizer": name, "seed": seed, "epoch": epoch, "validation_loss": 2.0 - gain * epoch + 0.01 * seed}
+    rows = [{"arm": name, "seed": seed, "epoch": epoch, "validation_loss": 2.0 - gain * epoch + 0.01 * seed}
             for name, gain in (("adam", 0.5), ("sgd", 0.25)) for seed in range(3) for epoch in (1, 2)]
     pd.DataFrame(rows).to_csv(tmp_path / "tuned-gpt-cpu-epochs.csv", index=False)
     found = quicker(Records(tmp_path))
