@@ -119,11 +119,15 @@ def _strength(effect: Effect) -> float:
 
 
 def told(row: pd.Series) -> str:
-    """A row of the ledger that has an effect as a sentence."""
+    """A row of the ledger as a sentence, with its noise floor where that decides."""
+    if pd.isna(row["effect"]):
+        return f"{row['claim']}: {row['verdict']} ({row['test']}; {row['evidence']})."
     words = [f"{row['effect'] + 0.0:+.3g}"]
     if row["high"] > row["low"]:
         words[0] += f", {row['low']:+.3g} to {row['high']:+.3g}; {row['seeds']} seeds"
     words.append(row["test"])
+    if row["verdict"] == NO_DIFFERENCE and row["floor"] > 0:
+        words.append(f"noise floor {row['floor']:.2g}")
     if isinstance(row["case"], str):
         words.append(f"the case that decides: {row['case']}")
     return f"{row['claim']}: {row['verdict']} ({'; '.join(words)})."

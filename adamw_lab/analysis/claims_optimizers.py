@@ -18,7 +18,7 @@ from adamw_lab.analysis.claims import (
     most_of,
     some_of,
 )
-from adamw_lab.analysis.recorded import MEASURE, WORTH, Records, again, compare, floor, idle, paired, scores
+from adamw_lab.analysis.recorded import MEASURE, WORTH, Records, compare, floor, idle, noise_of, paired, scores
 from adamw_lab.analysis.stats import CONFIDENCE, Effect, no_worse, verdict
 
 TASKS = ("resnet18", "fashion", "lstm", "gpt")
@@ -54,8 +54,7 @@ def duel(records: Records, kind: str, a: str, b: str, tasks: tuple[str, ...] = T
 
 def noise(records: Records, kind: str, task: str) -> float:
     """The noise floor of a task: what AdamW differs from itself by, in this study or else out of the box."""
-    studies = (records.runs(f"{name}-{task}") for name in (kind, "defaults"))
-    return next((found for runs in studies if (found := again(runs, MEASURE[task]))), 0.0)
+    return noise_of(records.runs(f"{kind}-{task}"), records.runs(f"defaults-{task}"), MEASURE[task])
 
 
 def tuning_gains(records: Records, task: str, *names: str) -> list[pd.Series] | None:

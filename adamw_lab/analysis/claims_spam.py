@@ -12,8 +12,8 @@ from adamw_lab.analysis.recorded import (
     compare,
     floor,
     gains_by_size,
+    harm,
     paired,
-    scores,
     slope,
 )
 from adamw_lab.analysis.stats import no_worse, verdict
@@ -23,11 +23,6 @@ STUDIES = {"gpt": "spam-ablation", "resnet18": "spam-ablation-resnet18"}
 SPOILT = ("spikes", "noise")
 SPAM = "note, AdamWSPAM"
 HARM = "spikes and noise put into GPT and ResNet-18, where they harm AdamW"
-
-
-def harm(runs: pd.DataFrame, arm: str, spoilt: str) -> pd.Series:
-    """What spoilt steps cost an arm, by seed: its test loss with them less that without."""
-    return scores(runs, arm, "test_loss") - scores(runs, f"{arm}+{spoilt}", "test_loss")
 
 
 def harms(records: Records, spoilt: tuple[str, ...] = SPOILT) -> dict[str, Case]:

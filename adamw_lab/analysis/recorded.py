@@ -1,7 +1,7 @@
 """Recorded studies as tables, and the comparisons that are made of them, paired by seed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,14 +101,32 @@ def compare(runs: pd.DataFrame | None, arm: str, other: str, measure: str) -> Ef
 
 
 def against(runs: pd.DataFrame, other: str, measure: str) -> pd.DataFrame:
-    """Every arm compared with one: arm, optimizer, mean, low, high, seeds, a row an arm in the study's order."""
-    rows = []
-    for arm in runs["arm"].unique():
-        effect = compare(runs, arm, other, measure)
+    """Every arm compared with one, a row an arm in the study's order.
+
+    Columns: arm, optimizer, mean, low, high, seeds, and each, the seeds' own differences.
+    """
+    return _beside({arm: scores(runs, arm, measure) for arm in runs["arm"].unique()}, other, runs)
+
+
+def harm(runs: pd.DataFrame, arm: str, kind: str) -> pd.Series:
+    """What spoilt steps cost an arm, by seed: the test loss of `<arm>+<kind>` less that of the arm itself."""
+    return scores(runs, arm, "test_loss") - scores(runs, f"{arm}+{kind}", "test_loss")
+
+
+def spared(runs: pd.DataFrame, kind: str, other: str = "adamw") -> pd.DataFrame:
+    """By how much less spoilt steps cost each arm that met them than they cost one; columns as of `against`."""
+    met = runs.loc[runs["arm"].str.endswith(f"+{kind}"), "arm"].str.removesuffix(f"+{kind}").unique()
+    return _beside({arm: -harm(runs, arm, kind) for arm in met}, other, runs)
+
+
+def _beside(by_arm: Mapping[str, pd.Series], other: str, runs: pd.DataFrame) -> pd.DataFrame:
+    optimizers, rows = runs.drop_duplicates("arm").set_index("arm")["optimizer"], []
+    for arm, own in by_arm.items():
+        effect = paired(own, by_arm[other])
         if arm != other and effect is not None:
-            optimizer = runs.loc[runs["arm"] == arm, "optimizer"].iloc[0]
-            rows.append((arm, optimizer, effect.mean, effect.low, effect.high, effect.seeds))
-    return pd.DataFrame(rows, columns=["arm", "optimizer", "mean", "low", "high", "seeds"])
+            each = tuple((own - by_arm[other]).dropna())
+            rows.append((arm, optimizers[arm], effect.mean, effect.low, effect.high, effect.seeds, each))
+    return pd.DataFrame(rows, columns=["arm", "optimizer", "mean", "low", "high", "seeds", "each"])
 
 
 def paired(a: pd.Series, b: pd.Series) -> Effect | None:
@@ -124,6 +142,11 @@ def again(runs: pd.DataFrame | None, measure: str) -> float:
     a, b = scores(runs, "adamw", measure), scores(runs, "adamw_again", measure)
     both = a.index.intersection(b.index)
     return noise_floor(a[both], b[both]) if len(both) > 1 else 0.0
+
+
+def noise_of(runs: pd.DataFrame | None, other: pd.DataFrame | None, measure: str) -> float:
+    """The noise floor by what AdamW differs from itself by in `runs`, or else in `other` runs of the task."""
+    return again(runs, measure) or again(other, measure)
 
 
 def floor(runs: pd.DataFrame | None, measure: str, against: str = "adamw", noise: float = 0.0) -> float:
@@ -178,11 +201,11 @@ def best_by_trials(runs: pd.DataFrame, measure: str) -> pd.Series:
 def cost_to(epochs: pd.DataFrame, target: float, measure: str, unit: str = "step") -> pd.DataFrame:
     """What it took each run until its measure first reached the target, at the end of an epoch; NaN if it never did.
 
-    `unit` is "step" or "seconds", of training. Returns a row a seed and a column an optimizer.
+    `unit` is "step" or "seconds", of training. Returns a row a seed and a column an arm.
     """
     reached = epochs[measure] <= target if measure.endswith("loss") else epochs[measure] >= target
-    first = epochs[reached].groupby(["seed", "optimizer"])[unit].min().unstack()
-    return first.reindex(index=epochs["seed"].unique(), columns=epochs["optimizer"].unique())
+    first = epochs[reached].groupby(["seed", "arm"])[unit].min().unstack()
+    return first.reindex(index=epochs["seed"].unique(), columns=epochs["arm"].unique())
 
 
 def normalized(runs: pd.DataFrame, measure: str) -> dict[str, pd.Series]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from adamw_lab.analysis.recorded import MEASURE, again, against, floor, gains_by_size
+from adamw_lab.analysis.recorded import MEASURE, against, floor, gains_by_size, noise_of, spared
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 
 TITLES = {"lstm": "LSTM, adding problem", "gpt": "GPT, Python's manual", "resnet18": "ResNet-18, digits",
@@ -17,18 +17,29 @@ TITLES = {"lstm": "LSTM, adding problem", "gpt": "GPT, Python's manual", "resnet
 UNITS = {**dict.fromkeys(("resnet18", "fashion", "resnet50", "lenet5"), "points"), "lstm": "squared error",
          "gpt": "nats"}
 GREY = "#606060"
+PARTS = {
+    "adamw_clip": "AdamW + clip", "element": "clip by element", "norm_reset": "detector, reset",
+    "norm_damp": "detector, damped", "periodic": "periodic reset", "periodic_no_restart": "… without restart",
+    "periodic_warmup": "… with warm-up", "adamwspam": "AdamWSPAM", "all": "all parts", "published": "as published",
+    **{f"theta_{theta}": f"theta {theta}" for theta in (5, 500, 5000)}}
+"""Arms of the SPAM studies -> what they are."""
+SPOILT = {"spikes": True, "noise": False}
+"""What spoilt the steps -> whether it is drawn filled."""
 
 
 def fig_effects(ax: Axes, effects: pd.DataFrame, labels: Sequence[str], noise: float, *, scale: float = 1.0,
                 shift: float = 0.0, filled: bool = True) -> None:
     """Differences with their intervals, one beneath the other, and the band in which a difference counts as none.
 
-    `effects` has a row a comparison and the columns optimizer, mean, low, high.
+    `effects` has a row a comparison and the columns optimizer, mean, low, high, and each, the seeds' differences.
     """
     ax.axvspan(-scale * noise, scale * noise, color="#B0B0B0", alpha=0.3, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=0.8)
     for place, row in enumerate(effects.itertuples()):
         colour, y = COLOURS[row.optimizer], place + shift
+        if not np.isnan(row.mean):
+            seeds = scale * np.array(row.each)
+            ax.scatter(seeds, np.full(len(seeds), y), s=5, color=colour, alpha=0.25, linewidth=0)
         ax.plot([scale * row.low, scale * row.high], [y, y], color=colour, linewidth=1.2)
         ax.plot(scale * row.mean, y, MARKERS[row.optimizer], color=colour, markersize=5,
                 markerfacecolor=colour if filled else "white")
@@ -69,18 +80,17 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
     names = [name for name in defaults[0]["arm"].unique() if name not in ("adamw", "adamw_again")]
     for ax, task, plain, best in zip(axes, tasks, defaults, tuned, strict=True):
         measure, scale = MEASURE[task], 100.0 if MEASURE[task].endswith("accuracy") else 1.0
-        best = best.assign(arm=best["optimizer"])
-        noise = floor(best, measure, noise=again(plain, measure))
+        noise = floor(best, measure, noise=noise_of(best, plain, measure))
         for runs, shift, filled in ((plain, -0.15, False), (best, 0.15, True)):
             table = against(runs, "adamw", measure).set_index("arm").reindex(names)
             table["optimizer"] = names  # also of those that were not run, which are drawn as nothing
             fig_effects(ax, table, [NAMES[name] for name in names], noise, scale=scale, shift=shift, filled=filled)
         ax.set_xlabel(f"gain on AdamW ({UNITS[task]})")
-        if UNITS[task] != "points":
-            least = max(noise, 1e-6)
-            ax.set_xscale("symlog", linthresh=least)
-            ticks = [tick for tick in (-1e-1, -1e-3, 0.0, 1e-3, 1e-1) if tick == 0 or abs(tick) > 2 * least]
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        least = max(scale * noise, 1e-6)
+        ax.set_xscale("symlog", linthresh=least)
+        ends = (-1e2, -1e1, -1.0, 0.0, 1.0, 1e1) if scale > 1 else (-1e-1, -1e-3, 0.0, 1e-3, 1e-1)
+        ticks = [tick for tick in ends if tick == 0 or abs(tick) > 2 * least]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         if not ax.get_subplotspec().is_first_col():
             ax.set_yticklabels([])
     if spare:
@@ -91,19 +101,24 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
 
 
 def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
-    """Each part of SPAM less AdamW, with injected spikes and without, a row a task."""
-    figure, axes = new_figure(2, rows=len(tasks), width=7.0, height=2.9 * len(tasks))
-    cases = [(task, runs, spiked) for task, runs in zip(tasks, tables, strict=True) for spiked in (True, False)]
-    for ax, (task, runs, spiked) in zip(axes, cases, strict=True):
-        own = runs[runs["arm"].str.endswith("+spikes") == spiked]
-        own = own.assign(arm=own["arm"].str.removesuffix("+spikes"))
-        table = against(own, "adamw", "test_loss")
-        labels = [arm.replace("_", " ") if spiked else "" for arm in table["arm"]]
-        fig_effects(ax, table, labels, floor(own, "test_loss"))
-        ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.set_title(f"{TITLES[task]}: {'3 % of steps spoilt' if spiked else 'no spikes injected'}")
-    for ax in axes[-2:]:
-        ax.set_xlabel("better than AdamW by (nats)")
+    """What each part of SPAM spares AdamW of what spoilt steps cost it, and what it is worth without; a row a task."""
+    figure, axes = new_figure(2, rows=len(tasks), width=7.0, height=3.0 * len(tasks))
+    for (left, right), task, runs in zip(zip(axes[::2], axes[1::2], strict=True), tasks, tables, strict=True):
+        noise = floor(runs, "test_loss")
+        plain = against(runs[~runs["arm"].str.contains("+", regex=False)], "adamw", "test_loss")
+        for kind, filled in SPOILT.items():
+            table = spared(runs, kind).set_index("arm").reindex(plain["arm"]).reset_index()
+            table["optimizer"] = plain["optimizer"]  # also of those that did not meet it, which are drawn as nothing
+            fig_effects(left, table, [PARTS[arm] for arm in table["arm"]], noise, filled=filled,
+                        shift=-0.15 if filled else 0.15)
+        fig_effects(right, plain, [PARTS[arm] for arm in plain["arm"]], noise)
+        left.set(title=f"{TITLES[task]}: steps spoilt", xlabel="costs less than AdamW by (nats)")
+        right.set(title=f"{TITLES[task]}: none spoilt", xlabel="better than AdamW by (nats)")
+        for ax in (left, right):
+            ax.xaxis.set_major_locator(MaxNLocator(4))
+    faces = {"gradients times 100": GREY, "noise of 100 times their norm": "white"}
+    name_lines(figure, (), [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
+                            for label, face in faces.items()])
     return figure
 
 
@@ -128,17 +143,18 @@ def size_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     return figure
 
 
-def betas_figure(runs: pd.DataFrame) -> Figure:
-    """Pairs of betas less (0.9, 0.999), at small batches and at large ones."""
-    figure, axes = new_figure(2, width=7.0, height=1.9)
-    for ax, batch in zip(axes, (8, 64), strict=True):
-        default = f"b{batch}_0.9_0.999"
-        own = runs[runs["arm"].str.startswith(f"b{batch}_")]
-        table = against(own, default, "test_loss")
-        labels = ["({}, {})".format(*arm.split("_")[1:]) for arm in table["arm"]]
-        fig_effects(ax, table, labels, floor(own, "test_loss", default))
-        ax.set(title=f"Batches of {batch}", xlabel="better than (0.9, 0.999) by (nats)")
-    axes[1].set_yticklabels([])
+def betas_figure(runs: pd.DataFrame, gpt: pd.DataFrame) -> Figure:
+    """Pairs of betas less (0.9, 0.999): LeNet-5 at small batches and at large ones, and a GPT."""
+    figure, axes = new_figure(3, width=7.0, height=1.9)
+    cases = {"LeNet-5, batch 8": (runs, "b8_"), "LeNet-5, batch 64": (runs, "b64_"), "GPT": (gpt, "")}
+    for ax, (title, (table, prefix)) in zip(axes, cases.items(), strict=True):
+        default = f"{prefix}0.9_0.999"
+        own = table[table["arm"].str.startswith(prefix)]
+        effects = against(own, default, "test_loss")
+        labels = ["({}, {})".format(*arm.removeprefix(prefix).split("_")) for arm in effects["arm"]]
+        fig_effects(ax, effects, labels, floor(own, "test_loss", default))
+        ax.set(title=title, xlabel="gain on default (nats)", ylabel="(β₁, β₂)")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     return figure
 
 
@@ -153,7 +169,6 @@ def decay_figure(runs: pd.DataFrame) -> Figure:
         fig_effects(ax, table, labels, floor(runs, measure, "wd0"))
         ax.set(title=title, xlabel="smaller than without decay by (nats)")
         ax.xaxis.set_major_locator(MaxNLocator(4))
-    axes[1].set_yticklabels([])
     return figure
 
 

@@ -73,7 +73,7 @@ def test_what_is_not_recorded_is_none(tmp_path):
 def test_the_cost_of_a_target_is_that_of_the_first_epoch_that_reaches_it():
     epochs = pd.DataFrame([("sgd", 0, 10, 3.0), ("sgd", 0, 20, 1.0), ("sgd", 0, 30, 2.0), ("sgd", 1, 10, 3.0),
                            ("adam", 0, 10, 1.5), ("adam", 1, 10, 3.0)],
-                          columns=["optimizer", "seed", "step", "validation_loss"])
+                          columns=["arm", "seed", "step", "validation_loss"])
     found = recorded.cost_to(epochs, 1.5, "validation_loss")
     assert found.loc[0].to_dict() == {"sgd": 20.0, "adam": 10.0} and found.loc[1].isna().all()
     timed = recorded.cost_to(epochs.assign(seconds=epochs["step"] / 4), 1.5, "validation_loss", "seconds")

@@ -34,12 +34,14 @@ def dots(ax):
 
 
 def test_an_interval_a_row_and_a_band_for_no_difference():
-    table = pd.DataFrame({"optimizer": ["sgd", "adam"], "mean": [0.5, -0.1], "low": [0.4, -0.2], "high": [0.6, 0.0]})
+    table = pd.DataFrame({"optimizer": ["sgd", "adam"], "mean": [0.5, -0.1], "low": [0.4, -0.2], "high": [0.6, 0.0],
+                          "each": [(0.3, 0.7), (-0.2, 0.0)]})
     _, (ax,) = new_figure()
     fig_effects(ax, table, ["SGD", "Adam"], 0.05, scale=100)
     assert dots(ax) == [(50, 0, COLOURS["sgd"].lower()), (-10, 1, COLOURS["adam"].lower())]
     spans = [line.get_xdata() for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) == 2]
     assert [40.0, 60.0] in [list(x) for x in spans]
+    assert ax.collections[0].get_offsets().tolist() == [[30, 0], [70, 0]], "the seeds, faint"
     assert ax.patches[0].get_x() == -5 and ax.patches[0].get_width() == 10
     assert [label.get_text() for label in ax.get_yticklabels()] == ["SGD", "Adam"]
     assert ax.yaxis_inverted(), "the first row is on top"
@@ -47,7 +49,7 @@ def test_an_interval_a_row_and_a_band_for_no_difference():
 
 def test_optimizers_are_hollow_by_default_and_filled_tuned():
     defaults = runs({"adamw": 2.0, "adamw_again": 2.0, "sgd": 3.0})
-    tuned = runs({"adamw_lr1_wd0": 1.0, "sgd_lr1_wd0": 0.5})
+    tuned = runs({"adamw": 1.0, "sgd": 0.5})
     ax = optimizers_figure(["gpt"], [defaults], [tuned]).axes[0]
     (x, y, _), (better, lower, _) = dots(ax)
     assert x == pytest.approx(-1.02) and better == pytest.approx(0.49) and y < lower
@@ -55,13 +57,17 @@ def test_optimizers_are_hollow_by_default_and_filled_tuned():
     assert faces == ["white", COLOURS["sgd"]]
 
 
-def test_spam_is_shown_with_spikes_and_without():
-    table = runs({"adamw": 2.0, "adamw+spikes": 4.0, "adamw_clip": 2.5, "adamw_clip+spikes": 2.0})
-    other = runs({"adamw": 2.0, "adamw+spikes": 2.0, "adamw_clip": 2.0, "adamw_clip+spikes": 1.0})
-    axes = spam_figure(("gpt", "resnet18"), (table, other)).axes
-    assert [dots(ax)[0][0] for ax in axes] == pytest.approx([1.98, -0.52, 0.98, -0.02])
-    assert [ax.get_title("left") for ax in axes[2:]] == ["ResNet-18, digits: 3 % of steps spoilt",
-                                                   "ResNet-18, digits: no spikes injected"]
+def test_spam_is_shown_by_what_spoilt_steps_cost_and_without_them():
+    table = runs({"adamw": 2.0, "adamw+spikes": 4.0, "adamw_clip": 2.5, "adamw_clip+spikes": 2.7,
+                  "adamw+noise": 3.0, "adamw_clip+noise": 4.0, "all": 2.0, "all+spikes": 2.0})
+    figure = spam_figure(("gpt",), (table,))
+    left, right = figure.axes
+    wobble = 0.01  # for each place further on in `runs`, on the average over the seeds
+    met = [x for x, *_ in dots(left) if np.isfinite(x)]  # one arm met no noise: nothing is drawn for it
+    assert met == pytest.approx([2.0 - 0.2, 2.0 - 0.0, (1.0 + 4 * wobble) - (1.5 + 3 * wobble)])
+    assert [x for x, *_ in dots(right)] == pytest.approx([-0.5 - 2 * wobble, 0.0 - 6 * wobble])
+    assert [label.get_text() for label in left.get_yticklabels()] == ["AdamW + clip", "all parts"]
+    assert "spoilt" in left.get_title("left") and left.get_xlabel() and right.get_xlabel() and figure.legends
 
 
 def test_size_has_gain_and_spikes_over_parameters():
@@ -76,7 +82,9 @@ def test_size_has_gain_and_spikes_over_parameters():
 
 def test_betas_and_decays_are_held_against_their_defaults():
     pairs = {f"b{batch}_{pair}": loss for batch in (8, 64) for pair, loss in (("0.9_0.999", 1.0), ("0.8_0.999", 0.5))}
-    left, _ = betas_figure(runs(pairs).assign(optimizer="adamw")).axes
+    gpt = runs({"0.9_0.999": 1.0, "0.9_0.99": 0.7}).assign(optimizer="adamw")
+    left, _, last = betas_figure(runs(pairs).assign(optimizer="adamw"), gpt).axes
+    assert dots(last)[0][0] == pytest.approx(0.29) and last.get_yticklabels()[0].get_text() == "(0.9, 0.99)"
     assert dots(left)[0][0] == pytest.approx(0.49) and left.get_yticklabels()[0].get_text() == "(0.8, 0.999)"
     table = runs({"wd0": 1.0, "wd0.1": 0.8, "adam_l2_0.01": 1.2}, validation_loss=1.0, train_loss=0.5)
     left, right = decay_figure(table.assign(optimizer="adamw")).axes
