@@ -41,17 +41,19 @@ def kernels_of(out):
 def test_killed_twice_and_run_again_it_leaves_what_an_undisturbed_batch_leaves(tmp_path):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     subprocess.run(batch(whole), check=True, capture_output=True)
-    rng = random.Random(os.getpid())
+    rng = random.Random(0)
     for _ in range(2):
         process = subprocess.Popen(batch(torn), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 200
         while not list(torn.glob("*/.lock")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(rng.uniform(0.0, 8.0))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        time.sleep(0.5)
-        assert not kernels_of(torn), "kernels die with their runner"
+        deadline = time.monotonic() + 30
+        while kernels_of(torn):
+            assert time.monotonic() < deadline, "kernels die with their runner"
+            time.sleep(0.05)
     finished = {path.parent.name: path.stat().st_mtime_ns for path in torn.glob("*/done.json")}
     last = subprocess.run(batch(torn), check=True, capture_output=True, text=True)
     assert f"{2 - len(finished)} done, {len(finished)} skipped" in last.stdout

@@ -30,7 +30,7 @@ def torchrun(*arguments, check=True):
     """Python's `arguments` on two processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280)
     assert not check or done.returncode == 0, done.stderr[-3000:]
     return done
 

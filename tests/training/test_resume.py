@@ -25,7 +25,7 @@ RULES = {
     "adamwprune": {"optimizer_options": {"update_every": 7, "importance": "random", "regrow": 0.1}},
     "sgd": {"pruner": {"name": "movement", "update_every": 9}},
 }
-BRIEF = 1e-5
+BRIEF = 1e-9
 """Minutes between checkpoints, so few that there is one after every step."""
 
 
@@ -86,6 +86,7 @@ def processes():
     return context
 
 
+@pytest.mark.timeout(600)  # each of eleven processes imports what the fork server has not
 @pytest.mark.parametrize("optimizer", ["adamw", "adamwspam", "adamwprune"])
 def test_killed_at_ten_random_moments(optimizer, tmp_path, processes):
     chance = random.Random(optimizer)
@@ -118,7 +119,7 @@ def test_signals_stop_after_a_checkpoint(number, code, tmp_path, processes):
     while not (tmp_path / "heartbeat.json").exists():
         time.sleep(0.01)
     os.kill(process.pid, number)
-    process.join(timeout=20)
+    process.join(timeout=200)
     assert process.exitcode == code
     (checkpoint,) = (tmp_path / "checkpoints").glob("step*.pt")
     assert 0 < int(checkpoint.name[4:12]) < 3 * STEPS
@@ -126,6 +127,7 @@ def test_signals_stop_after_a_checkpoint(number, code, tmp_path, processes):
 
 
 def work_slowly(folder):
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # a fork server may have been started with it blocked
     fit(config("adamw"), folder, progress=False, control=lambda progress: time.sleep(0.05))
 
 

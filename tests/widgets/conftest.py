@@ -71,7 +71,7 @@ def trim(path):
     nbformat.write(book, path)
 
 
-def answering(server, home, seconds=60):
+def answering(server, home, seconds=180):
     """Where the server answers and its token, as soon as it says so."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.poll() is None:

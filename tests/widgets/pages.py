@@ -22,9 +22,10 @@ class NotebookPage:
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         # A workspace of its own, or the notebooks opened before would come back.
-        self.page.goto(f"{lab.url}lab/workspaces/{notebook}/tree/notebooks/{notebook}.ipynb?token={lab.token}")
-        self.page.locator(".jp-CodeCell").first.wait_for(timeout=60_000)
-        self.kernel = until(self._connected, 60)
+        self.page.goto(f"{lab.url}lab/workspaces/{notebook}/tree/notebooks/{notebook}.ipynb?token={lab.token}",
+                       timeout=120_000)
+        self.page.locator(".jp-CodeCell").first.wait_for(timeout=180_000)
+        self.kernel = until(self._connected, 180)
 
     def _hear(self, said):
         if said.type == "error":
@@ -43,14 +44,14 @@ class NotebookPage:
         end = Request(f"{self.lab.url}api/kernels/{self.kernel}", headers=self.key, method="DELETE")
         Thread(target=urlopen, args=(end,), daemon=True).start()
 
-    def run_all(self, seconds=100):
+    def run_all(self, seconds=200):
         """Run all cells, wait for the last, and save; the notebook with its outputs."""
         self.page.click(".lm-MenuBar-itemLabel:text-is('Run')")
         self.page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
-        self.page.wait_for_function(f"{PROMPTS}.includes('[*]:')", timeout=20_000)
+        self.page.wait_for_function(f"{PROMPTS}.includes('[*]:')", timeout=60_000)
         self.page.wait_for_function(f"!{PROMPTS}.includes('[*]:')", timeout=1000 * seconds)
         self.page.keyboard.press("Control+s")
-        return until(self._executed, 20)
+        return until(self._executed, 60)
 
     def _executed(self):
         """The saved notebook, once all its cells have run or one has failed."""
