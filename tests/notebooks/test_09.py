@@ -1,6 +1,6 @@
 """Notebook 09 at its defaults: its tables and verdicts are those of the recorded runs, computed here by pandas."""
 
-import ast
+import json
 import re
 from itertools import combinations
 from pathlib import Path
@@ -24,8 +24,7 @@ def table(study, task, column="test"):
     runs = pd.read_csv(DATA / f"{study}-{task}-cpu.csv")
     column = f"{column}_{MEASURE[task]}"
     runs.loc[runs["status"] != "finished", column] = float("nan")
-    own = "arm" if study == "defaults" else "optimizer"
-    return runs.pivot(index="seed", columns=own, values=column) * (-1 if MEASURE[task] == "loss" else 1)
+    return runs.pivot(index="seed", columns="arm", values=column) * (-1 if MEASURE[task] == "loss" else 1)
 
 
 def interval(gain):
@@ -35,10 +34,25 @@ def interval(gain):
 
 def floor(runs, task, other="adamw"):
     """What counts as no difference: AdamW against itself, 1 % of a loss, 0.2 points of accuracy."""
-    noise = 0.0
-    if (DATA / f"defaults-{task}-cpu.csv").exists() and "adamw_again" in (plain := table("defaults", task)):
-        noise = np.abs(interval((plain["adamw"] - plain["adamw_again"]).dropna())[1:]).max()
+    noise = apart(runs) or apart(table("defaults", task))
     return max(noise, 0.01 * -runs[other].mean() if MEASURE[task] == "loss" else 0.002)
+
+
+def apart(runs):
+    if "adamw_again" not in runs:
+        return 0.0
+    return np.abs(interval((runs["adamw"] - runs["adamw_again"]).dropna())[1:]).max()
+
+
+def asleep(study, task, arm):
+    """Whether some part of an optimizer was at work in none of its runs."""
+    runs = pd.read_csv(DATA / f"{study}-{task}-cpu.csv")
+    return bool(set.intersection(*(set(json.loads(names)) for names in runs.loc[runs["arm"] == arm, "never_fired"])))
+
+
+def strength(numbers):
+    mean, low, high = numbers
+    return 2 * mean / (high - low)
 
 
 def verdict(gain, least):
@@ -56,7 +70,7 @@ def test_what_is_ahead_of_adamw_and_behind_it_is_so_in_the_runs(said):
     for task, ahead, behind in lines:
         runs = table("tuned", task)
         found = {name: verdict((runs[name] - runs["adamw"]).dropna(), floor(runs, task))
-                 for name in runs if name != "adamw"}
+                 for name in runs if name not in ("adamw", "adamw_again")}
         for names, kind in ((ahead, "supported"), (behind, "refuted")):
             expected = {NAMES[name] for name, said in found.items() if said == kind}
             assert {name for name in NAMES.values() if name in split(names)} == expected, (task, kind)
@@ -107,7 +121,7 @@ def test_tuned_runs_have_the_best_settings_of_tuning(said):
     for task in re.search(r"tuned runs are recorded: (.*)\n", said)[1].split(", "):
         trials, tuned = table_of_trials(task), pd.read_csv(DATA / f"tuned-{task}-cpu.csv")
         tuning = pd.read_csv(DATA / f"tuning-{task}-cpu.csv")
-        for name, own in tuned.groupby("optimizer"):
+        for name, own in tuned[tuned["arm"] != "adamw_again"].groupby("arm"):
             at = tuning[(tuning["optimizer"] == name) & np.isclose(tuning["lr"], own["lr"].iloc[0])
                         & np.isclose(tuning["weight_decay"], own["weight_decay"].iloc[0])]
             assert own["lr"].nunique() == own["weight_decay"].nunique() == len(at) == 1
@@ -115,62 +129,75 @@ def test_tuned_runs_have_the_best_settings_of_tuning(said):
             assert not set(own["seed"]) & set(tuning["seed"]), "chosen with other seeds than are shown"
 
 
-def test_the_noise_floor_is_adamw_against_itself(said):
-    shown = ast.literal_eval(re.search(r"noise floor: (\{.*\})", said)[1])
-    for task, noise in shown.items():
-        plain = table("defaults", task)
-        low, high = interval((plain["adamw"] - plain["adamw_again"]).dropna())[1:]
-        assert noise == pytest.approx(max(abs(low), abs(high)), abs=1e-6), task
+def test_the_noise_floor_is_adamw_against_itself(book):
+    head, *rows = rows_of(book, "8585c1c6")
+    assert [kind for kind, *_ in rows] == ["default", "tuned"]
+    for study, (_, *shown) in zip(("defaults", "tuned"), rows, strict=True):
+        for task, noise in zip(head[1:], map(float, shown), strict=True):
+            assert noise == pytest.approx(apart(table(study, task)), abs=1e-6), (study, task)
+
+
+def test_it_tells_what_was_never_at_work(said):
+    for study, title in (("defaults", "default"), ("tuned", "tuned")):
+        for task in MEASURE:
+            told = re.search(rf"{task}, {title}: never at work: (.*)\n", said)[1]
+            for arm in table(study, task):
+                if arm in NAMES:
+                    assert (f"{NAMES[arm]}: " in told) == asleep(study, task, arm), (study, task, arm)
 
 
 @pytest.mark.parametrize(("claim", "study", "a", "b", "tasks"), [
     ("AdamW improves on Adam significantly", "tuned", "adamw", "adam", FOUR),
-    ("AdamWAdv is best for stable training when there is time to tune", "tuned", "adamwadv", "adamw", FOUR),
-    ("AMSGrad makes Adam better", "defaults", "adamwadv", "adamw_clip", FOUR),
-    ("AdamWSPAM beats AdamW on ResNet-50", "defaults", "adamwspam", "adamw", ("resnet50",)),
-    ("AdamWSPAM does not beat AdamW on ResNet-18", "defaults", "adamw", "adamwspam", ("resnet18", "fashion"))])
-def test_a_claim_about_tasks_is_as_good_as_the_worst_of_them(findings, claim, study, a, b, tasks):
+    ("AdamW improves on Adam for transformers", "tuned", "adamw", "adam", ("gpt",)),
+    ("AdamWAdv ends better than AdamW when both are tuned", "tuned", "adamwadv", "adamw", FOUR),
+    ("AdamWSPAM beats AdamW on ResNet-50, tuned", "tuned", "adamwspam", "adamw", ("resnet50",))])
+def test_a_claim_about_tasks_is_as_good_as_the_worst_of_them(findings, said, claim, study, a, b, tasks):
     cases = []
     for task in recorded(study, tasks):
         runs = table(study, task)
         gain = (runs[a] - runs[b]).dropna()
-        cases.append((WORST_FIRST.index(verdict(gain, floor(runs, task, b))), *interval(gain), len(gain)))
-    worst, *numbers, seeds = min(cases)
-    said, *shown, shown_seeds = findings[claim]
-    assert said == WORST_FIRST[worst] and shown_seeds == seeds
+        if not asleep(study, task, a) and not asleep(study, task, b):
+            rank, numbers = WORST_FIRST.index(verdict(gain, floor(runs, task, b))), interval(gain)
+            cases.append((rank, strength(numbers), *numbers, len(gain)))
+    if not cases:
+        assert claim not in findings and f"{claim}: untested at this scale" in said
+        return
+    worst, _, *numbers, seeds = min(cases)
+    found, *shown, shown_seeds = findings[claim]
+    assert found == WORST_FIRST[worst] and shown_seeds == seeds
     assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)
 
 
 @pytest.mark.parametrize(("claim", "a", "b"), [
-    ("Clipping the gradient norm prevents harm by exploding gradients", "adamw_clip+spikes", "adamw+spikes"),
-    ("Momentum reset at a spike keeps it from derailing training", "norm_reset+spikes", "adamw+spikes"),
-    ("Spike-aware clipping by element helps where there are spikes", "element+spikes", "adamw+spikes"),
-    ("AdamWSPAM does more against spikes than clipping by the norm", "adamwspam+spikes", "adamw_clip+spikes"),
-    ("AdamWSPAM costs nothing where there are no spikes", "adamwspam", "adamw")])
-def test_parts_of_spam_do_what_the_runs_say(findings, claim, a, b):
+    ("Clipping the gradient norm prevents harm by exploding gradients", "adamw_clip", "adamw"),
+    ("Momentum reset at a spike keeps it from derailing training", "norm_reset", "adamw"),
+    ("Spike-aware clipping by element helps where there are spikes", "element", "adamw"),
+    ("AdamWSPAM does more against spikes than clipping by the norm", "adamwspam", "adamw_clip")])
+def test_parts_of_spam_spare_what_the_runs_say(findings, claim, a, b):
     cases = []
-    for study in recorded("spam", ("ablation", "ablation-resnet18")):
+    for study, task in (("ablation", "gpt"), ("ablation-resnet18", "resnet18")):
         runs = pd.read_csv(DATA / f"spam-{study}-cpu.csv").pivot(index="seed", columns="arm", values="test_loss")
-        gain = (runs[b] - runs[a]).dropna()
-        cases.append((WORST_FIRST.index(verdict(gain, 0.01 * runs[b].mean())), *interval(gain), len(gain)))
-    worst, *numbers, seeds = min(cases)
-    said, *shown, shown_seeds = findings[claim]
-    assert said == WORST_FIRST[worst] and shown_seeds == seeds
+        plain = pd.read_csv(DATA / f"defaults-{task}-cpu.csv").pivot(index="seed", columns="arm", values="test_loss")
+        least = max(apart(plain), 0.01 * runs["adamw"].mean())
+        for kind in ("spikes", "noise"):
+            cost = {arm: runs[f"{arm}+{kind}"] - runs[arm] for arm in (a, b, "adamw")}
+            if verdict(cost["adamw"], least) == "supported":  # else there is nothing to spare
+                rank, spared = WORST_FIRST.index(verdict(cost[b] - cost[a], least)), interval(cost[b] - cost[a])
+                cases.append((rank, strength(spared), *spared, len(runs)))
+    worst, _, *numbers, seeds = min(cases)
+    found, *shown, shown_seeds = findings[claim]
+    assert found == WORST_FIRST[worst] and shown_seeds == seeds
     assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)
 
 
 def test_spam_gains_with_size_what_a_line_through_the_runs_says(findings):
-    slopes = []
-    for task in recorded("width", ("gpt", "resnet18")):
-        runs = pd.read_csv(DATA / f"width-{task}-cpu.csv")
-        by = [runs[runs["optimizer"] == name].pivot(index="parameters", columns="seed", values=f"test_{MEASURE[task]}")
-              for name in ("adamwspam", "adamw")]
-        gain = ((by[0] - by[1]) * (-1 if MEASURE[task] == "loss" else 1)).dropna(axis=1)
-        slopes.append(pd.Series(np.polyfit(np.log10(gain.index.to_numpy(float)), gain, 1)[0]))
+    runs = pd.read_csv(DATA / "width-gpt-cpu.csv")  # on ResNet-18 the detector never fired
+    spam, adamw = (runs[runs["optimizer"] == name].pivot(index="parameters", columns="seed", values="test_loss")
+                   for name in ("adamwspam", "adamw"))
+    slopes = pd.Series(np.polyfit(np.log10(adamw.index.to_numpy(float)), adamw - spam, 1)[0])
     said, *shown, seeds = findings["SPAM helps the more the larger the model"]
-    worst, *numbers, expected = min((WORST_FIRST.index(verdict(own, 0)), *interval(own), len(own)) for own in slopes)
-    assert said == WORST_FIRST[worst] and seeds == expected
-    assert shown == pytest.approx(numbers, rel=0.005, abs=1e-6)
+    assert (said, seeds) == (verdict(slopes, 0), len(slopes))
+    assert shown == pytest.approx(interval(slopes), rel=0.005, abs=1e-6)
 
 
 def test_steps_and_seconds_to_the_target_are_those_of_the_epochs(book, said):
@@ -184,8 +211,8 @@ def test_steps_and_seconds_to_the_target_are_those_of_the_epochs(book, said):
             sign, column = (-1, "validation_loss") if MEASURE[task] == "loss" else (1, "validation_accuracy")
             epochs = pd.read_csv(DATA / f"tuned-{task}-cpu-epochs.csv")
             runs = pd.read_csv(DATA / f"tuned-{task}-cpu.csv")
-            own = epochs[epochs["optimizer"] == optimizer].groupby("seed")
-            target = sign * runs.loc[runs["optimizer"] == "adamw", column].mean()
+            own = epochs[epochs["arm"] == optimizer].groupby("seed")
+            target = sign * runs.loc[runs["arm"] == "adamw", column].mean()
             for offset, unit in enumerate(("step", "seconds")):
                 costs = [run.loc[sign * run[column] >= target, unit].min() for _, run in own]
                 expected = pd.Series(costs, dtype=float).fillna(np.inf).median()

@@ -33,7 +33,6 @@ def agrees(finding, gain, floor):
 
 @pytest.mark.parametrize(("claim", "study", "arm", "other"), [
     ("Raise beta1 to 0.95 for noisy gradients", "betas", "b8_0.95_0.999", "b8_0.9_0.999"),
-    ("Lower beta2 to 0.99 for better responsiveness", "betas", "b64_0.9_0.99", "b64_0.9_0.999"),
     ("Weight decay of 0.01 helps AdamW", "decay", "wd0.01", "wd0"),
     ("Weight decay of 0.1 helps AdamW", "decay", "wd0.1", "wd0")])
 def test_an_arm_beats_another_by_what_the_runs_say(findings, claim, study, arm, other):
@@ -41,20 +40,52 @@ def test_an_arm_beats_another_by_what_the_runs_say(findings, claim, study, arm, 
     assert agrees(findings[claim], table[other] - table[arm], 0.01 * table[other].mean())
 
 
+def strength(gain):
+    low, high = stats.t.interval(0.95, len(gain) - 1, gain.mean(), stats.sem(gain))
+    return 2 * gain.mean() / (high - low)
+
+
+def test_a_shorter_beta2_is_judged_on_both_problems(findings):
+    lenet, gpt = losses("betas"), losses("betas-gpt")
+    gains = [(lenet["b64_0.9_0.999"] - lenet["b64_0.9_0.99"], lenet["b64_0.9_0.999"]),
+             (gpt["0.9_0.999"] - gpt["0.9_0.99"], gpt["0.9_0.999"])]
+    order = ["refuted", "no difference found", "supported"]
+    worst, default = min(gains, key=lambda pair: (order.index(verdict(pair[0], 0.01 * pair[1].mean())[0]),
+                                                  strength(pair[0])))
+    assert agrees(findings["A beta2 of 0.99 makes the result better"], worst, 0.01 * default.mean())
+
+
 def test_decay_closes_the_gap_by_what_the_runs_say(findings):
-    gap = losses("decay", "validation_loss") - losses("decay", "train_loss")
-    assert agrees(findings["Weight decay prevents overfitting"], gap["wd0"] - gap["wd0.1"], 0)
+    best = losses("decay", "validation_loss").mean()[["wd0.01", "wd0.1", "wd1"]].idxmin()
+    gap = losses("decay", "test_loss") - losses("decay", "train_loss")
+    assert agrees(findings["Weight decay prevents overfitting"], gap["wd0"] - gap[best], 0.01 * gap["wd0"].mean())
 
 
-def test_the_default_betas_work_where_no_other_pair_beats_them(findings):
-    table = losses("betas")
-    found = []
-    for arm in (arm for arm in table if not arm.endswith("_0.9_0.999")):
-        default = table[f"{arm.partition('_')[0]}_0.9_0.999"]
-        found.append(verdict(table[arm] - default, 0.01 * default.mean())[0])
-    beaten = found.count("refuted") / len(found)
-    assert len(found) == 8 and findings["Betas of (0.9, 0.999) work in most cases"][:2] == (
-        "supported" if beaten < 0.5 else "refuted", 0.5 - beaten)
+def test_adam_without_decay_is_held_against_the_best_coupled_one(findings):
+    table = losses("decay")
+    rival = losses("decay", "validation_loss").mean()[["adam_l2_0.0001", "adam_l2_0.01"]].idxmin()
+    gain = table[rival] - table["wd0"]
+    low = stats.t.interval(0.95, len(gain) - 1, gain.mean(), stats.sem(gain))[0]
+    said, *numbers, seeds = findings["No weight decay for vanilla Adam"]
+    expected, shown, count = verdict(gain, 0.01 * table[rival].mean())
+    assert said == ("supported" if low > -0.01 * table[rival].mean() else expected)
+    assert numbers == shown and seeds == count
+
+
+def test_the_default_betas_meet_the_best_other_pair_of_each_problem(findings):
+    said = []
+    for study, prefix in (("betas", "b8_"), ("betas", "b64_"), ("betas-gpt", "")):
+        table, default = losses(study), f"{prefix}0.9_0.999"
+        others = [prefix + pair for pair in ("0.95_0.999", "0.8_0.999", "0.9_0.99", "0.9_0.9999")]
+        rival = losses(study, "validation_loss").mean()[others].idxmin()
+        gain, least = table[rival] - table[default], 0.01 * table[rival].mean()
+        low = stats.t.interval(0.95, len(gain) - 1, gain.mean(), stats.sem(gain))[0]
+        said.append("supported" if low > -least else verdict(gain, least)[0])
+    share = {word: said.count(word) / 3 for word in ("supported", "refuted")}
+    expected = ("supported" if share["supported"] > 0.5 else "refuted" if share["refuted"] >= 0.5
+                else "no difference found")
+    found, balance, *_ = findings["Betas of (0.9, 0.999) work in most cases"]
+    assert found == expected and balance == pytest.approx(share["supported"] - share["refuted"], abs=0.001)
 
 
 def test_decays_meet_at_the_strength_that_is_best_on_validation(findings):
@@ -76,20 +107,21 @@ def test_the_best_rate_falls_with_the_size_as_it_says(said, findings):
     assert agrees(findings["Scale the learning rate down for larger models"], pd.Series(falls), 0)
 
 
-def test_theta_is_worth_on_spikes_what_the_runs_say(said):
+def test_theta_spares_of_spikes_what_the_runs_say(said):
     table = losses("spam-ablation")
-    shown = {(int(theta), suffix): float(mean) for theta, suffix, mean in re.findall(
-        r"\n(5|50|500|5000) +(with spikes|without) +(\S+) ", said)}
+    shown = {(int(theta), what): float(mean) for theta, what, mean in re.findall(
+        r"\n(5|50|500|5000), (gained without spikes|spared of what spikes cost) +(\S+) ", said)}
     assert len(shown) == 8
     arms = {5: "theta_5", 50: "element", 500: "theta_500", 5000: "theta_5000"}
-    for (theta, suffix), mean in shown.items():
-        ending = "+spikes" if suffix == "with spikes" else ""
-        gain = table[f"adamw{ending}"] - table[arms[theta] + ending]
+    for (theta, what), mean in shown.items():
+        gain = table["adamw"] - table[arms[theta]]
+        if what.startswith("spared"):
+            gain = table["adamw+spikes"] - table[f"{arms[theta]}+spikes"] - gain
         assert mean == pytest.approx(gain.mean(), abs=1e-4)
 
 
 def test_a_higher_theta_clips_less(findings):
-    said, clips_more, *_ = findings["A higher theta handles spikes more aggressively"]
+    said, clips_more, *_ = findings["A higher theta clips more"]
     # Of Gaussian gradients those beyond the root of theta are clipped, and more while v is young.
     assert said == "refuted" and -clips_more > stats.chi2.sf(10, 1) - stats.chi2.sf(50, 1)
     assert -clips_more == pytest.approx(stats.chi2.sf(10, 1), abs=0.005)
@@ -107,5 +139,5 @@ def test_1e_3_is_behind_the_best_rate_of_its_worst_width(findings):
         by_rate = group.pivot(index="seed", columns="lr", values="test_loss")
         rival = group[group["lr"] != 1e-3].groupby("lr")["validation_loss"].mean().idxmin()
         gains[json.loads(options)["width"]] = by_rate[rival] - by_rate[1e-3]
-    worst = min(gains.values(), key=pd.Series.mean)
+    worst = min(gains.values(), key=strength)
     assert agrees(findings["Start Adam variants with a learning rate of 1e-3"], worst, 0.01 * runs["test_loss"].mean())

@@ -23,7 +23,7 @@ def test_every_claim_stands_under_its_verdict(book, verdict):
 
 def test_it_counts_them(said):
     assert f"{len(LEDGER)} claims; {(LEDGER['seeds'] > 1).sum()} of them decided by runs over seeds" in said
-    for whose in ("README", "note"):
+    for whose in ("README", "asked here", "note"):
         own = LEDGER[LEDGER["source"].str.startswith(whose)]["verdict"]
         counts = list(map(int, re.search(rf"\n{whose} +(\d+) +(\d+) +(\d+) +(\d+)\n", said).groups()))
         assert counts == [(own == verdict).sum() for verdict in UNDER]
