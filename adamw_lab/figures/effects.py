@@ -112,11 +112,12 @@ def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
             fig_effects(left, table, [PARTS[arm] for arm in table["arm"]], noise, filled=filled,
                         shift=-0.15 if filled else 0.15)
         fig_effects(right, plain, [PARTS[arm] for arm in plain["arm"]], noise)
-        left.set(title=f"{TITLES[task]}: steps spoilt", xlabel="costs less than AdamW by (nats)")
-        right.set(title=f"{TITLES[task]}: none spoilt", xlabel="better than AdamW by (nats)")
+        network = TITLES[task].split(",")[0]
+        left.set(title=f"{network}: steps spoilt", xlabel="costs less than AdamW by (nats)")
+        right.set(title=f"{network}: none spoilt", xlabel="better than AdamW by (nats)")
         for ax in (left, right):
             ax.xaxis.set_major_locator(MaxNLocator(4))
-    faces = {"gradients times 100": GREY, "noise of 100 times their norm": "white"}
+    faces = {"gradients × 100": GREY, "noise, norm × 100": "white"}
     name_lines(figure, (), [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
                             for label, face in faces.items()])
     return figure
