@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 LEDGER = pd.read_csv(Path(__file__).resolve().parents[2] / "figures" / "data" / "claims.csv")
 UNDER = {"supported": "bbf66c4d", "refuted": "66d72cbf", "no difference found": "758c5d61",
@@ -39,6 +40,23 @@ def test_the_five_that_it_names_clear_their_noise_most(findings):
         row = rows.loc[claim]
         assert verdict == row["verdict"] and seeds == row["seeds"]
         assert numbers == pytest.approx(row[["effect", "low", "high"]].tolist(), rel=0.006)
+
+
+def test_so_many_comparisons_are_corrected_by_benjamini_and_yekutieli(said):
+    wide = LEDGER[(LEDGER["seeds"] > 1) & (LEDGER["high"] > LEDGER["low"])]
+    free = wide["seeds"] - 1
+    t = wide["effect"].abs() * stats.t.ppf(0.975, free) / (wide["high"] - wide["low"]) * 2
+    p = 2 * stats.t.sf(t, free)
+    m = len(p)
+    order = p.argsort()
+    harmonic = sum(1 / k for k in range(1, m + 1))
+    steps = p[order] * m * harmonic / range(1, m + 1)
+    corrected = pd.Series(pd.Series(steps[::-1]).cummin()[::-1].to_numpy(), wide.index[order]).sort_index()
+    decided = wide["verdict"].isin(["supported", "refuted"])
+    assert (f"{decided.sum()} of {m} claims with an interval are supported or refuted; "
+            f"{(decided & (corrected < 0.05)).sum()} stay so after the correction.") in said
+    for _, row in wide[decided & (corrected >= 0.05)].iterrows():
+        assert f"- {row['claim']}: {row['verdict']}\n" in said
 
 
 def test_theta_clips_the_share_that_its_rule_says(said):
