@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adamw_lab.optim.adv import AdamWAdv
@@ -87,7 +87,7 @@ def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: flo
     if spec.lab:
         settings["total_steps"] = total_steps
     is_model = isinstance(model_or_params, nn.Module)
-    params = parameter_groups(model_or_params, settings.get("weight_decay")) if is_model else list(model_or_params)
+    params = parameter_groups(model_or_params, settings.get("weight_decay")) if is_model else _listed(model_or_params)
     if not spec.lab and not {"fused", "foreach", "differentiable"} & options.keys() and _can_fuse(spec.cls, params):
         settings["fused"] = True
     return spec.make(params, **settings)
@@ -134,11 +134,28 @@ def _check_kind(option: str, value: Any, default: Any) -> None:
         raise ValueError(f"Invalid {option} value: {value!r}; allowed: {kind}")
 
 
-def _can_fuse(cls: type[Optimizer], params: list) -> bool:
+def _listed(params: Any) -> Any:
+    """`params` with every iterator made a list, to be looked at before the optimizer's class takes it.
+
+    What torch refuses, such as a lone tensor or the set of a group, stays as it is and is refused there.
+    """
+    if isinstance(params, Tensor):
+        return params
+    return [{**entry, "params": _entries(entry["params"])} if isinstance(entry, dict) and "params" in entry else entry
+            for entry in params]
+
+
+def _entries(params: Any) -> Any:
+    if isinstance(params, set):
+        return params
+    return [params] if isinstance(params, Tensor) else list(params)
+
+
+def _can_fuse(cls: type[Optimizer], params: Iterable) -> bool:
     """Whether torch has a fused step of `cls` for all of these parameters."""
     if "fused" not in inspect.signature(cls).parameters:
         return False
-    entries = [p for group in params for p in (group["params"] if isinstance(group, dict) else [group])]
+    entries = [p for group in params for p in (group.get("params", ()) if isinstance(group, dict) else [group])]
     tensors = [p[1] if isinstance(p, tuple) else p for p in entries]
     devices = {"cpu"} if cls is torch.optim.Adagrad else {"cpu", "cuda"}
-    return all(p.is_floating_point() and p.device.type in devices for p in tensors)
+    return all(isinstance(p, Tensor) and p.is_floating_point() and p.device.type in devices for p in tensors)

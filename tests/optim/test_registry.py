@@ -59,6 +59,28 @@ def test_a_model_is_grouped_and_a_list_is_taken_as_it_is():
     assert build_optimizer("adamw", model, weight_decay=0.2).param_groups[0]["weight_decay"] == 0.2
 
 
+@pytest.mark.parametrize("name", ["adamw", "adamwadv"])
+def test_groups_may_hold_generators_and_lone_tensors_as_in_torch(name):
+    model = nn.Linear(2, 2)
+    optimizer = build_optimizer(name, ({"params": ps} for ps in [model.parameters(), nn.Parameter(torch.tensor(1.0))]))
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2, 1]
+    named = build_optimizer(name, [{"params": nn.Linear(2, 2).named_parameters(), "lr": 0.5}])
+    assert named.param_groups[0]["param_names"] == ["weight", "bias"] and named.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamwadv"])
+@pytest.mark.parametrize("make", [
+    lambda: nn.Parameter(torch.ones(2, 2)), lambda: [], lambda: ["weight"],
+    lambda: [{"params": {nn.Parameter(torch.ones(2))}}],
+    lambda: [{"params": [3.0]}]])
+def test_what_torch_refuses_is_refused_in_its_words(name, make):
+    with pytest.raises((TypeError, ValueError)) as torchs:
+        torch.optim.AdamW(make())
+    with pytest.raises(torchs.type) as ours:
+        build_optimizer(name, make())
+    assert str(ours.value) == str(torchs.value)
+
+
 def test_classical_optimizers_are_torchs_and_fused_where_it_has_a_fused_step():
     model = nn.Linear(2, 2)
     for name, cls in (("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)):
