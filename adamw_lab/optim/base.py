@@ -22,6 +22,10 @@ class LabOptimizer(Optimizer):
     `exp_avg`, `exp_avg_sq`, and `max_exp_avg_sq` with AMSGrad), so checkpoints load both ways; what a group counts
     (`policy.TRACKERS`) lies in `param_groups` as tensors and is saved with it.
 
+    Annealing, resets and mask updates go by the optimizer's clock, `group["group_step"]`: every step that moves a
+    parameter advances it in all groups, also in those without a gradient, and a group that is added begins at it.
+    The bias correction goes by each parameter's own `step`.
+
     Args:
         params: parameters, (name, parameter) pairs or dicts of groups, as in every torch optimizer.
         defaults: settings; what is missing of `policy.TERMS_OFF` is off.
@@ -50,6 +54,7 @@ class LabOptimizer(Optimizer):
             self.param_groups.pop()
             raise
         group.update(policy.new_trackers(group, _home(group)))
+        group["group_step"].copy_(self.param_groups[0]["group_step"])
 
     def _check_group(self, group: dict[str, Any]) -> None:
         """Refuse settings of a new group; a subclass adds the checks of its own."""
@@ -66,6 +71,14 @@ class LabOptimizer(Optimizer):
             for name, setting in self.defaults.items():
                 group.setdefault(name, own.get(name, setting))
             self._restore_group(group)
+        self._align_clocks()
+
+    def _align_clocks(self) -> None:
+        """Set the clocks of all groups to the latest: in older checkpoints those without gradients stood still."""
+        latest = max(float(group["group_step"]) for group in self.param_groups)
+        for group in self.param_groups:
+            group["reset_step"].add_(latest - float(group["group_step"]))
+            group["group_step"].fill_(latest)
 
     def _restore_group(self, group: dict[str, Any]) -> None:
         """Bring loaded state to the form that kernels rely on: devices, strides, tensor steps, every tracker."""
@@ -100,10 +113,11 @@ class LabOptimizer(Optimizer):
         found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
         gathered = [self._gather(group) for group in self.param_groups]
         norm = self._norm(gathered, loss_scale)
-        moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
-                 for group, buckets in zip(self.param_groups, gathered, strict=True) if buckets]
-        if any(moved):
-            self._finish_step()
+        if any(gathered):
+            moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
+                     for group, buckets in zip(self.param_groups, gathered, strict=True)]
+            if any(moved):
+                self._finish_step()
         return loss
 
     def _finish_step(self) -> None:
@@ -183,7 +197,10 @@ class LabOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any], buckets: list[Bucket], norm: Tensor | None,
                     found_inf: Tensor | None, loss_scale: Tensor | None) -> bool:
-        """Move the parameters of one group. Returns whether they did: False where the host knows of an overflow."""
+        """Advance the clock of one group and move its parameters that have a gradient, if any.
+
+        Returns False where the host knows of an overflow and nothing moved.
+        """
         clock = group["group_step"]
         on_host = clock.device.type == "cpu"
         if found_inf is not None and (on_host or any(bucket.kernel == "eager" for bucket in buckets)):
@@ -202,6 +219,7 @@ class LabOptimizer(Optimizer):
             policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
         keep = policy.moments_kept(group, step, spike, moved)
+        group["scheduled_lr"] = policy.learning_rate(group, step)
         for bucket, its_steps in zip(buckets, steps, strict=True):
             terms = policy.terms_at(group, step, its_steps, grad_factor, keep)
             terms.found_inf = found_inf

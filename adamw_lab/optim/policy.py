@@ -137,8 +137,11 @@ def learning_rate(group: dict[str, Any], step: Scalar) -> Scalar:
 
 def terms_at(group: dict[str, Any], step: Scalar, steps: list[Scalar], grad_factor: Scalar,
              keep: tuple[Scalar, Scalar]) -> Terms:
-    """All scalars of the rule for one group. `steps`: each parameter's own step number, this step included."""
-    eta = group["scheduled_lr"] = learning_rate(group, step)
+    """All scalars of the rule for one group, at its `scheduled_lr`.
+
+    `steps`: each parameter's own step number, this step included.
+    """
+    eta = group["scheduled_lr"]
     beta1, beta2 = group["betas"]
     since_reset = step - 1 - value(group["reset_step"])
     length = eta * reset_warmup(since_reset, group["warmup_steps"]) if group["warmup_steps"] else eta

@@ -34,9 +34,10 @@ def base_settings(base: str) -> dict[str, Any]:
 class AdamWPrune(LabOptimizer):
     r"""Prunes weights while it trains them, by what Adam already stores (after github.com/mcgrof/AdamWPrune).
 
-    Every `update_every` steps from `begin_step` on, and last at `end_step`, the round(s * n) weights of lowest
-    importance are pruned, s growing to `target_sparsity` by `schedule`. A pruned weight is exactly 0 after every step
-    and stays pruned, whatever its gradient, decay or momentum; a live weight that happens to be 0 stays trainable.
+    Every `update_every` steps of the optimizer from `begin_step` on, and last at `end_step`, the round(s * n) weights
+    of lowest importance are pruned, s growing to `target_sparsity` by `schedule`. A pruned weight is exactly 0 after
+    every step and stays pruned, whatever its gradient, decay or momentum; a live weight that happens to be 0 stays
+    trainable.
 
     The mask has no memory of its own: a weight is pruned where its `exp_avg_sq` is -0.0 (v >= 0, so the sign is
     free). It is saved, loaded, copied and cast with the state. A v of NaN is not a mark: a diverged run shows as one.

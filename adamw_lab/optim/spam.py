@@ -36,7 +36,7 @@ class AdamWSPAM(LabOptimizer):
         history: number of norms remembered (default 100).
         spike_decay: factors on m and on v (and vmax) at a spike (default (0, 1): forget the first moment;
             (0.5, 0.9): damp both; (0, 0): a full reset).
-        reset_interval: steps between full resets (default 0: never).
+        reset_interval: steps of the optimizer between full resets, which all groups share (default 0: never).
         warmup_steps: steps of warm-up after a full reset (default 0).
         grace_steps: steps without element clipping after a full reset (default 0).
         restart_bias_correction: count the bias correction from the last full reset (default True). The count is of
