@@ -24,7 +24,7 @@ from adamw_lab.optim.pieces import (
     shard_group,
     summed,
 )
-from adamw_lab.optim.work import local
+from adamw_lab.optim.work import local, placed_as
 from adamw_lab.pruning import allocate, lowest_masks, select, sparsity_at
 
 SETTINGS = ("target_sparsity", "begin_step", "end_step", "update_every", "schedule", "importance", "scope", "pattern",
@@ -119,7 +119,7 @@ class Pool:
         """Whether this is the step that distributed checkpointing takes to make the state: lr 0, gradients 0."""
         if any(float(group["lr"]) != 0 for group in self.groups):
             return False
-        grads = [local(entry.p.grad) for entry in self.entries if entry.p.grad is not None]
+        grads = [local(placed_as(entry.p, entry.p.grad)) for entry in self.entries if entry.p.grad is not None]
         return summed([sum(int(g.count_nonzero()) for g in grads)], self.entries) == [0]
 
 
