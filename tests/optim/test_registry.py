@@ -90,6 +90,30 @@ def test_classical_optimizers_are_torchs_and_fused_where_it_has_a_fused_step():
     assert build_optimizer("adamw", model, foreach=True).defaults["foreach"]
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad"])
+@pytest.mark.parametrize("odd", ["gradient", "state"])
+def test_a_fused_step_is_right_whatever_the_layouts(name, odd):
+    """torch's own is silently wrong where strides differ, as with a checkpoint of a model of another memory format."""
+    results = []
+    for fused in (True, False):
+        generator = torch.Generator().manual_seed(0)
+        weight, *grads = (torch.randn(4, 3, 2, 2, generator=generator) for _ in range(4))
+        last = torch.channels_last if odd == "gradient" else torch.contiguous_format
+        p = nn.Parameter(weight.contiguous(memory_format=last))
+        optimizer = build_optimizer(name, [p], **({} if fused else {"foreach": False}))
+        for i, g in enumerate(grads):
+            if odd == "state" and i == 2:
+                q = nn.Parameter(p.detach().contiguous(memory_format=torch.channels_last))
+                other = build_optimizer(name, [q], **({} if fused else {"foreach": False}))
+                other.load_state_dict(optimizer.state_dict())
+                p, optimizer = q, other
+            p.grad = g if odd == "gradient" else torch.empty_like(p).copy_(g)
+            optimizer.step()
+        assert bool(optimizer.defaults["fused"]) == fused
+        results.append(p.detach())
+    torch.testing.assert_close(*results)
+
+
 def test_presets():
     assert build_optimizer("sgd", nn.Linear(1, 1)).defaults["momentum"] == 0.9
     clip = build_optimizer("adamw_clip", nn.Linear(1, 1))
