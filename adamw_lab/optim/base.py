@@ -11,7 +11,8 @@ from torch.optim.optimizer import Optimizer
 from adamw_lab.optim import kernels, policy
 from adamw_lab.optim.checks import check_group
 from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
-from adamw_lab.optim.work import STATE, Bucket, gather
+from adamw_lab.optim.kernels.eager import is_pruned, keep_moment
+from adamw_lab.optim.work import STATE, Bucket, gather, local
 
 
 class LabOptimizer(Optimizer):
@@ -24,7 +25,8 @@ class LabOptimizer(Optimizer):
 
     Annealing, resets and mask updates go by the optimizer's clock, `group["group_step"]`: every step that moves a
     parameter advances it in all groups, also in those without a gradient, and a group that is added begins at it.
-    The bias correction goes by each parameter's own `step`.
+    The bias correction goes by each parameter's own `step`, which a full reset sets back with the moments (unless
+    `restart_bias_correction=False`), also where the parameter has no gradient at that step.
 
     Args:
         params: parameters, (name, parameter) pairs or dicts of groups, as in every torch optimizer.
@@ -36,6 +38,8 @@ class LabOptimizer(Optimizer):
     """
 
     _step_supports_amp_scaling = True
+    _prunes = False
+    """Whether -0.0 in `exp_avg_sq` marks a pruned weight, in every group: kernels then keep marks that are there."""
 
     def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
         self._last: dict[str, kernels.Scalar] = {}
@@ -209,8 +213,6 @@ class LabOptimizer(Optimizer):
             found_inf = None
         moved = 1.0 if found_inf is None else policy.without_overflow(found_inf)
         clock.add_(moved)
-        counted = _ONE if found_inf is None and on_host else moved
-        steps = [load_kernel(bucket.kernel).advance(bucket.steps, counted) for bucket in buckets]
         step = kernels.value(clock)
         norm = None if norm is None else norm.to(clock.device)
         grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
@@ -218,15 +220,40 @@ class LabOptimizer(Optimizer):
         if group["spike_sigma"] is not None:
             policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
-        keep = policy.moments_kept(group, step, spike, moved)
+        *keep, full = policy.moments_kept(group, step, spike, moved)
+        if full is not False and group["restart_bias_correction"]:
+            self._set_back(group, buckets, full)
+        self._settle_idle(group)
+        counted = _ONE if found_inf is None and on_host else moved
+        steps = [load_kernel(bucket.kernel).advance(bucket.steps, counted) for bucket in buckets]
         group["scheduled_lr"] = policy.learning_rate(group, step)
         for bucket, its_steps in zip(buckets, steps, strict=True):
-            terms = policy.terms_at(group, step, its_steps, grad_factor, keep)
+            terms = policy.terms_at(group, step, its_steps, grad_factor, keep, self._prunes)
             terms.found_inf = found_inf
             clipped = load_kernel(bucket.kernel).update(bucket.tensors, terms)
             if clipped is not None:
                 group["elements_clipped"].add_(clipped)
         return True
+
+    def _set_back(self, group: dict[str, Any], buckets: list[Bucket], full: bool | Tensor) -> None:
+        """Begin the moments anew: the counters of them, and the moments that no kernel visits at this step."""
+        left = 1.0 - full.to(torch.float32) if isinstance(full, Tensor) else 0.0
+        counters = [step for bucket in buckets for step in bucket.steps]
+        for state in self._idle(group).values():
+            counters.append(state["step"])
+            pruned = is_pruned(local(state["exp_avg_sq"]))
+            for name in STATE:
+                if name in state:
+                    keep_moment(local(state[name]), left)
+            local(state["exp_avg_sq"]).masked_fill_(pruned, -0.0)
+        torch._foreach_mul_(counters, left)
+
+    def _idle(self, group: dict[str, Any]) -> dict[Tensor, dict[str, Tensor]]:
+        """Parameters without a gradient at this step that have moved before, and their state."""
+        return {p: self.state[p] for p in group["params"] if p.grad is None and "exp_avg_sq" in self.state.get(p, ())}
+
+    def _settle_idle(self, group: dict[str, Any]) -> None:
+        """What a subclass does with parameters that have no gradient at this step."""
 
     def _grad_factor(self, group: dict[str, Any], norm: Tensor | None, loss_scale: Tensor | None,
                      on_host: bool) -> kernels.Scalar:

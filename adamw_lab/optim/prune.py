@@ -9,10 +9,12 @@ from torch import Tensor
 
 from adamw_lab.optim.adv import AdamWAdv
 from adamw_lab.optim.base import LabOptimizer
+from adamw_lab.optim.kernels.eager import is_pruned
 from adamw_lab.optim.masks import pools
 from adamw_lab.optim.pieces import pruned_counts
 from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.spam import AdamWSPAM
+from adamw_lab.optim.work import local
 from adamw_lab.suggest import did_you_mean
 
 BASES: dict[str, type[LabOptimizer] | None] = {"adamw": None, "adamwadv": AdamWAdv, "adamwspam": AdamWSPAM}
@@ -44,7 +46,8 @@ class AdamWPrune(LabOptimizer):
 
     Prunable are weights with two or more dimensions whose group does not say `prunable=False` (`parameter_groups`
     says so of norms, biases and embeddings); complex ones are not. A group may override every setting; groups that
-    agree in all of them share one threshold. A weight that has no state yet scores by its magnitude.
+    agree in all of them share one threshold. A weight that has no state yet scores by its magnitude. What was pruned
+    stays so where a group is made `prunable=False` later: no more of it is pruned.
 
     Args:
         params: parameters, named parameters or parameter groups.
@@ -80,6 +83,8 @@ class AdamWPrune(LabOptimizer):
         TypeError: an option that the base does not have.
     """
 
+    _prunes = True
+
     def __init__(self, params: Iterable, lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 1e-2, *, base: str = "adamw",
                  target_sparsity: float | None = None, begin_step: int | None = None, end_step: int | None = None,
@@ -99,7 +104,7 @@ class AdamWPrune(LabOptimizer):
                 lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, total_steps=total_steps, min_lr=min_lr,
                 maximize=maximize, kernel=kernel, base=base, target_sparsity=target_sparsity, begin_step=begin_step,
                 end_step=end_step, update_every=update_every, schedule=schedule, importance=importance, scope=scope,
-                pattern=pattern, regrow=regrow, prunable=True, prune=True)})
+                pattern=pattern, regrow=regrow, prunable=True)})
 
     def sparsity(self) -> float:
         """The pruned fraction of all prunable weights (of all ranks); 0 if there are none."""
@@ -126,9 +131,11 @@ class AdamWPrune(LabOptimizer):
         super()._check_group(group)
         check_pruning(group)
 
-    def _restore_group(self, group: dict[str, Any]) -> None:
-        super()._restore_group(group)
-        group["prune"] = bool(group["prunable"])  # off in a checkpoint of another of the lab's optimizers
+    def _settle_idle(self, group: dict[str, Any]) -> None:
+        """Zero what is pruned and was written to meanwhile."""
+        for p, state in self._idle(group).items():
+            p, v = local(p), local(state["exp_avg_sq"])
+            p.masked_fill_(is_pruned(v), 0.0)
 
     def _finish_step(self) -> None:
         for name in UPDATE:

@@ -105,3 +105,35 @@ def test_a_mask_update_goes_by_the_common_clock():
         give_gradients(step, *((p, q) if step == 3 else (p,)))
         optimizer.step()
     assert [int(mask.sum()) for mask in optimizer.masks().values()] == [8, 4]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_parameter_without_gradient_at_a_reset_is_reset_with_the_others(kernel):
+    """It kept its moments while their correction began anew, and was slowed from then on."""
+    p, q = parameters((3,), (3,))
+    options = dict(lr=0.1, spike_sigma=None, theta=None, weight_decay=0.0, kernel=kernel)
+    optimizer = AdamWSPAM([p, q], reset_interval=20, amsgrad=True, **options)
+    for step in range(1, 31):
+        give_gradients(step, *((p, q) if step < 15 else (p,)))
+        q.grad = None if step >= 15 else q.grad
+        optimizer.step()
+    assert float(optimizer.state[p]["step"]) == 11 and float(optimizer.state[q]["step"]) == 0
+    fresh = torch.nn.Parameter(q.detach().clone())
+    other = AdamWSPAM([fresh], amsgrad=True, **options)
+    for step in range(31, 36):
+        give_gradients(step, p, q)
+        fresh.grad = q.grad
+        optimizer.step()
+        other.step()
+    torch.testing.assert_close(q.detach(), fresh.detach(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_reset_leaves_the_marks_of_weights_without_gradient():
+    p, q = parameters((4, 4), (4, 4))
+    optimizer = AdamWPrune([p, q], base="adamwspam", spike_sigma=None, reset_interval=4, begin_step=2, end_step=2,
+                           target_sparsity=0.5)
+    for step in range(1, 6):
+        give_gradients(step, p, q)
+        q.grad = None if step > 2 else q.grad
+        optimizer.step()
+    assert optimizer.sparsity() == 0.5
