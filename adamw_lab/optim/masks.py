@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel
+from adamw_lab.optim.kernels.dispatch import forced_kernel, why_not
 from adamw_lab.optim.kernels.eager import is_pruned
 from adamw_lab.optim.pieces import (
     Entry,
@@ -198,6 +198,9 @@ def _row(entry: Entry) -> list[Tensor]:
 
 
 def _fusable(entry: Entry, row: list[Tensor]) -> bool:
-    """Whether the CPU kernel serves the parameter, whole and after its first step."""
-    kernel = choose_kernel(row, forced_kernel(entry.group["kernel"]))
-    return kernel == "cpu" and shard_group(entry.p) is None and float(entry.state["step"]) > 0
+    """Whether the CPU kernel serves the parameter, whole and after its first step.
+
+    A kernel that is forced need not serve what no step moves.
+    """
+    serves = forced_kernel(entry.group["kernel"]) in (None, "cpu") and not why_not("cpu", row)
+    return serves and shard_group(entry.p) is None and float(entry.state["step"]) > 0
