@@ -1,6 +1,7 @@
 """AdamWPrune: pruning during training, decided by Adam's own states; its mask costs no memory."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from adamw_lab.optim.adv import AdamWAdv
 from adamw_lab.optim.base import LabOptimizer
 from adamw_lab.optim.kernels.eager import is_pruned
-from adamw_lab.optim.masks import pools
+from adamw_lab.optim.masks import Pool, pools
 from adamw_lab.optim.pieces import pruned_counts
 from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.spam import AdamWSPAM
@@ -97,7 +98,7 @@ class AdamWPrune(LabOptimizer):
             if name not in known:
                 raise TypeError(f"unexpected option {name!r} for base {base!r}; allowed: {', '.join(known)}."
                                 f"{did_you_mean(name, known)}")
-        self._calls_to_update: dict[int, int] = {}
+        self._calls_to_update: dict[int, tuple[dict[str, Any], int]] = {}
         self._updated: dict[int, int] = {}
         super().__init__(params, {
             **known, **base_options, **dict(
@@ -138,17 +139,15 @@ class AdamWPrune(LabOptimizer):
             p.masked_fill_(is_pruned(v), 0.0)
 
     def _finish_step(self) -> None:
-        for name in UPDATE:
-            self._last.pop(name, None)
         updates = []
         for i, pool in enumerate(pools(self)):
-            wait = self._calls_to_update.get(i, 0) - 1
-            on_host = all(group["group_step"].device.type == "cpu" for group in pool.groups)
-            if wait <= 0 or on_host:  # elsewhere reading the step would wait for the device
+            known, wait = self._calls_to_update.get(i, (None, 0))
+            wait = wait - 1 if known == pool.settings else 0  # another schedule: look at the clock
+            if wait <= 0 or _on_host(pool):  # elsewhere reading the step would wait for the device
                 wait, update = pool.update_if_due(self._updated.get(i))
                 updates += [update] if update else []
                 self._updated[i] = pool.step()
-            self._calls_to_update[i] = wait
+            self._calls_to_update[i] = pool.settings, wait
         for update in updates:
             for name, number in update.apply().items():
                 self._last[name] = UPDATE[name](self._last.get(name, 0), number)
@@ -166,4 +165,14 @@ class AdamWPrune(LabOptimizer):
         for group in state["param_groups"]:
             if group.get("importance", "") is None:  # a function that was not saved: the group's own stays
                 del group["importance"]
+        dense = [i for i, group in enumerate(state["param_groups"]) if "end_step" not in group]
         super().__setstate__(state)
+        late = [group for i, group in enumerate(self.param_groups) if i in dense and group["prunable"]
+                and float(group["group_step"]) >= group["end_step"]]
+        if late:
+            warnings.warn(f"AdamWPrune prunes nothing: the loaded run is at step {int(late[0]['group_step'])}, and "
+                          f"end_step is {late[0]['end_step']}. Give a begin_step and end_step after it.", stacklevel=3)
+
+
+def _on_host(pool: Pool) -> bool:
+    return all(group["group_step"].device.type == "cpu" for group in pool.groups)
