@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from operator import is_
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from adamw_lab.optim import kernels, policy
-from adamw_lab.optim.checks import check_group
+from adamw_lab.optim.checks import check_group, check_min_lr
 from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
 from adamw_lab.optim.kernels.eager import is_pruned, keep_moment
 from adamw_lab.optim.work import STATE, Bucket, gather, local
@@ -43,9 +44,11 @@ class LabOptimizer(Optimizer):
 
     def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
         self._last: dict[str, kernels.Scalar] = {}
+        self._checked: dict[int, list[Any]] = {}
         self._warned_of_scheduler = False
         defaults = {**policy.TERMS_OFF, **defaults}
         self._check_group({"params": [], **defaults})
+        check_min_lr(defaults)
         super().__init__(params, defaults)
 
     @torch._disable_dynamo  # as torch's own: a compiled training step breaks its graph here
@@ -53,7 +56,8 @@ class LabOptimizer(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            self._check_group(group)
+            self._check_changes(len(self.param_groups) - 1, group)
+            check_min_lr(group)
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
@@ -61,17 +65,35 @@ class LabOptimizer(Optimizer):
         group["group_step"].copy_(self.param_groups[0]["group_step"])
 
     def _check_group(self, group: dict[str, Any]) -> None:
-        """Refuse settings of a new group; a subclass adds the checks of its own."""
+        """Refuse settings of a group; a subclass adds the checks of its own."""
         check_group(group)
 
+    def _check_changes(self, i: int, group: dict[str, Any]) -> None:
+        """Check the i-th group where a setting of it is not what it was, before a step writes anything."""
+        known = self._checked.get(i)
+        if known is None or not all(map(is_, known, map(group.__getitem__, self.defaults))):
+            self._checked.pop(i, None)
+            self._check_group(group)
+            self._checked[i] = [group[name] for name in self.defaults]
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over loaded or unpickled state; a setting that a checkpoint lacks stays the group's own."""
+        """Take over loaded or unpickled state.
+
+        A setting that a checkpoint lacks stays the group's own, and so does `kernel`, a matter of the machine.
+        """
+        for moments in state["state"].values():
+            if isinstance(moments, dict) and "exp_avg" in moments and "step" not in moments:
+                raise ValueError("Invalid state: it lacks 'step', by which the bias of its moments is corrected; "
+                                 f"it has: {', '.join(map(str, moments))}")
         before = self.__dict__.get("param_groups", [])
         super().__setstate__(state)
         self.__dict__.setdefault("_last", {})
+        self._checked = {}
         self.__dict__.setdefault("_warned_of_scheduler", False)
         for i, group in enumerate(self.param_groups):
             own = before[i] if before else {}
+            if "kernel" in own:
+                group["kernel"] = own["kernel"]
             for name, setting in self.defaults.items():
                 group.setdefault(name, own.get(name, setting))
             self._restore_group(group)
@@ -92,7 +114,7 @@ class LabOptimizer(Optimizer):
             state = self.state.get(p, {})
             if "step" not in state:
                 continue
-            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32).to(home)
+            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=home)
             latest = max(latest, float(state["step"]))
             for name in STATE:
                 if name in state:
@@ -115,7 +137,10 @@ class LabOptimizer(Optimizer):
                 loss = closure()
         self._warn_of_scheduler()
         found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
+        for i, group in enumerate(self.param_groups):
+            self._check_changes(i, group)
         gathered = [self._gather(group) for group in self.param_groups]
+        self._last = {}
         norm = self._norm(gathered, loss_scale)
         if any(gathered):
             moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
@@ -269,7 +294,7 @@ class LabOptimizer(Optimizer):
         return factor
 
 
-_ONE = torch.tensor(1.0)
+_ONE = torch.tensor(1.0, device="cpu")  # whatever the default device is
 
 
 def _home(group: dict[str, Any]) -> torch.device:

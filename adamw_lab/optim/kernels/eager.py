@@ -33,10 +33,15 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
 def norm(tensors: Tensors) -> Tensor:
     """The 2-norm of all gradients, 0-d; in float32 where they are narrower.
 
-    In half precision it would overflow beyond 65504, and clipping by it would silently stop all training.
+    In half precision it would overflow beyond 65504, and clipping by it would silently stop all training. Where it
+    overflows float32 too it is taken in float64, if that can be seen without waiting for a device.
     """
     wide = torch.promote_types(tensors.grads[0].dtype, torch.float32)
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors.grads, 2, wide)))
+    total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors.grads, 2, wide)))
+    if total.is_cpu and total.isinf() and wide is torch.float32:
+        norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in tensors.grads]
+        total = torch.linalg.vector_norm(torch.stack(norms))
+    return total
 
 
 def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
