@@ -148,17 +148,24 @@ class Update:
 
 
 def _prune(entries: list[Entry], scores: Scores, masks: Iterable[Tensor], exchanged: int) -> int:
-    """Prune where the masks say, then bring `exchanged` back; returns how many were pruned before and live now."""
-    old = [is_pruned(piece.v) for piece in scores.pieces] if exchanged else []
+    """Prune where the masks say, then bring `exchanged` back; returns how many were pruned before and live now.
+
+    Between the two an m of -0.0 tells what is newly pruned, so that no mask of the whole model need be held.
+    """
     for piece, mask in zip(scores.pieces, masks, strict=True):
+        new = mask & ~is_pruned(piece.v) if exchanged else None
         piece.prune(mask)
+        if new is not None:
+            piece.m.masked_fill_(new, -0.0)
     if not exchanged:
         return 0
     regrowth, revived = Regrowth(scores.pieces), 0
     masks = lowest_masks(regrowth, exchanged, process_group(entries), names=scores.names)
-    for piece, mask, dead in zip(scores.pieces, masks, old, strict=True):
+    for piece, mask in zip(scores.pieces, masks, strict=True):
+        new = is_pruned(piece.m)
         piece.v.masked_fill_(mask, 0.0)
-        revived += int((mask & dead).count_nonzero())
+        piece.m.masked_fill_(new, 0.0)
+        revived += int((mask & ~new).count_nonzero())
     return summed([revived], entries)[0]
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adamw_lab.bench.transients import transient_bytes
 from adamw_lab.optim import AdamWPrune, masks
 from adamw_lab.pruning import IMPORTANCE
 
@@ -198,3 +199,16 @@ def test_a_pruned_weight_is_zero_after_a_step_that_gives_it_no_gradient():
     q.grad.zero_()
     optimizer.step()
     assert (p == 0).sum() == 8
+
+
+def test_regrowth_holds_no_mask_of_the_whole_model():
+    def transient(layers):
+        params = [torch.nn.Parameter(torch.randn(256, 256)) for _ in range(layers)]
+        optimizer = AdamWPrune(params, regrow=0.2, begin_step=1, end_step=9, update_every=1, target_sparsity=0.5)
+        for p in params:
+            p.grad = torch.randn(256, 256)
+        optimizer.step()
+        optimizer.step()
+        return transient_bytes(optimizer.step)
+
+    assert transient(40) - transient(8) < 16 * 256 * 256  # bytes; masks of 32 layers more are twice that
