@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from operator import is_
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
@@ -54,7 +55,8 @@ class LabOptimizer(Optimizer):
     @torch._disable_dynamo  # as torch's own: a compiled training step breaks its graph here
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
+        group = self.param_groups[-1]  # its numbers as Python's, to be saved as such
+        group.update({name: number.item() for name, number in group.items() if isinstance(number, np.generic)})
         try:
             self._check_changes(len(self.param_groups) - 1, group)
             check_min_lr(group)

@@ -168,7 +168,7 @@ class AdamWPrune(LabOptimizer):
         dense = [i for i, group in enumerate(state["param_groups"]) if "end_step" not in group]
         super().__setstate__(state)
         late = [group for i, group in enumerate(self.param_groups) if i in dense and group["prunable"]
-                and float(group["group_step"]) >= group["end_step"]]
+                and group["target_sparsity"] and float(group["group_step"]) >= group["end_step"]]
         if late:
             warnings.warn(f"AdamWPrune prunes nothing: the loaded run is at step {int(late[0]['group_step'])}, and "
                           f"end_step is {late[0]['end_step']}. Give a begin_step and end_step after it.", stacklevel=3)

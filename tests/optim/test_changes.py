@@ -1,6 +1,7 @@
 """Settings and state that are changed between steps: refused before anything is written, or followed."""
 
 import copy
+import io
 import math
 
 import numpy as np
@@ -167,6 +168,10 @@ def test_numbers_of_numpy_are_numbers():
     optimizer = AdamWSPAM([weight(3)], total_steps=np.int64(9), clip_norm=np.float32(1), theta=np.float64(50),
                           history=np.int32(20))
     steps(optimizer, 12)
+    buffer = io.BytesIO()
+    torch.save(optimizer.state_dict(), buffer)
+    buffer.seek(0)
+    optimizer.load_state_dict(torch.load(buffer, weights_only=True))
     with pytest.raises(ValueError, match="Invalid clip_norm"):
         AdamWSPAM([weight(3)], clip_norm=np.float32(math.nan))
 
