@@ -10,6 +10,9 @@ import torch
 from adamw_lab.optim import AdamWAdv
 from adamw_lab.optim.kernels import dispatch
 
+COMPILES = pytest.mark.timeout(400)
+"""Half a minute of work, which on a busy machine takes longer than other tests may."""
+
 
 def row(dtype=torch.float32, shape=(4, 3)):
     return [torch.zeros(shape, dtype=dtype) for _ in range(4)]
@@ -93,6 +96,7 @@ def test_the_flat_kernel_needs_no_numba_until_it_runs():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@COMPILES
 def test_code_is_compiled_where_it_cannot_be_kept():
     """As in a read-only container without a home: Numba then finds no folder and refuses to keep its code."""
     code = ("from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
@@ -102,6 +106,7 @@ def test_code_is_compiled_where_it_cannot_be_kept():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@COMPILES
 def test_each_variant_of_a_loop_is_kept_in_files_of_its_own(tmp_path):
     """One index for several, written by processes that compile at once, could lead to the code of another."""
     code = ("import adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(4)); p.grad = torch.ones(4); "
@@ -114,6 +119,7 @@ def test_each_variant_of_a_loop_is_kept_in_files_of_its_own(tmp_path):
         assert [int(data.name.split(".")[-2]) for data in tmp_path.rglob(f"{index.stem}.*.nbc")] == [1]
 
 
+@COMPILES
 def test_no_step_after_the_first_compiles():
     code = ("import adamw_lab.optim as o, torch; from adamw_lab.optim.kernels import cpu; "
             "p = torch.nn.Parameter(torch.zeros(4)); s = o.AdamWSPAM.published([p], grace_steps=3); "
