@@ -27,8 +27,9 @@ class AdamWAdv(LabOptimizer):
         weight_decay: decoupled decay, scaled by the learning rate (default 1e-2).
         amsgrad: divide by the largest v so far (default True).
         clip_norm: largest global gradient norm that passes whole (default 1.0); None: no clipping.
-        total_steps: length of the cosine in optimizer steps; None (default): no annealing, with one warning unless
-            a torch scheduler is attached.
+        total_steps: length of the cosine in steps of the optimizer, which all groups follow, whether they have
+            gradients or not and whenever they are added; None (default): no annealing, with one warning unless a torch
+            scheduler is attached.
         min_lr: where the cosine ends (default 0).
         maximize: ascend instead of descend (default False).
         kernel: force "eager", "cpu" (Numba) or "cuda" (Triton); None (default): the best that can serve.

@@ -2,16 +2,19 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from operator import is_
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from adamw_lab.optim import kernels, policy
-from adamw_lab.optim.checks import check_group
+from adamw_lab.optim.checks import check_group, check_min_lr
 from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
-from adamw_lab.optim.work import STATE, Bucket, gather
+from adamw_lab.optim.kernels.eager import is_pruned, keep_moment
+from adamw_lab.optim.work import STATE, Bucket, gather, local
 
 
 class LabOptimizer(Optimizer):
@@ -21,6 +24,11 @@ class LabOptimizer(Optimizer):
     was applied at the last step is `group["scheduled_lr"]`. Per parameter the state is torch AdamW's (`step`,
     `exp_avg`, `exp_avg_sq`, and `max_exp_avg_sq` with AMSGrad), so checkpoints load both ways; what a group counts
     (`policy.TRACKERS`) lies in `param_groups` as tensors and is saved with it.
+
+    Annealing, resets and mask updates go by the optimizer's clock, `group["group_step"]`: every step that moves a
+    parameter advances it in all groups, also in those without a gradient, and a group that is added begins at it.
+    The bias correction goes by each parameter's own `step`, which a full reset sets back with the moments (unless
+    `restart_bias_correction=False`), also where the parameter has no gradient at that step.
 
     Args:
         params: parameters, (name, parameter) pairs or dicts of groups, as in every torch optimizer.
@@ -32,40 +40,73 @@ class LabOptimizer(Optimizer):
     """
 
     _step_supports_amp_scaling = True
+    _prunes = False
+    """Whether -0.0 in `exp_avg_sq` marks a pruned weight, in every group: kernels then keep marks that are there."""
 
     def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
         self._last: dict[str, kernels.Scalar] = {}
+        self._checked: dict[int, list[Any]] = {}
         self._warned_of_scheduler = False
         defaults = {**policy.TERMS_OFF, **defaults}
         self._check_group({"params": [], **defaults})
+        check_min_lr(defaults)
         super().__init__(params, defaults)
 
     @torch._disable_dynamo  # as torch's own: a compiled training step breaks its graph here
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
+        group = self.param_groups[-1]  # its numbers as Python's, to be saved as such
+        group.update({name: number.item() for name, number in group.items() if isinstance(number, np.generic)})
         try:
-            self._check_group(group)
+            self._check_changes(len(self.param_groups) - 1, group)
+            check_min_lr(group)
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
         group.update(policy.new_trackers(group, _home(group)))
+        group["group_step"].copy_(self.param_groups[0]["group_step"])
 
     def _check_group(self, group: dict[str, Any]) -> None:
-        """Refuse settings of a new group; a subclass adds the checks of its own."""
+        """Refuse settings of a group; a subclass adds the checks of its own."""
         check_group(group)
 
+    def _check_changes(self, i: int, group: dict[str, Any]) -> None:
+        """Check the i-th group where a setting of it is not what it was, before a step writes anything."""
+        known = self._checked.get(i)
+        if known is None or not all(map(is_, known, map(group.__getitem__, self.defaults))):
+            self._checked.pop(i, None)
+            self._check_group(group)
+            self._checked[i] = [group[name] for name in self.defaults]
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over loaded or unpickled state; a setting that a checkpoint lacks stays the group's own."""
+        """Take over loaded or unpickled state.
+
+        A setting that a checkpoint lacks stays the group's own, and so does `kernel`, a matter of the machine.
+        """
+        for moments in state["state"].values():
+            if isinstance(moments, dict) and "exp_avg" in moments and "step" not in moments:
+                raise ValueError("Invalid state: it lacks 'step', by which the bias of its moments is corrected; "
+                                 f"it has: {', '.join(map(str, moments))}")
         before = self.__dict__.get("param_groups", [])
         super().__setstate__(state)
         self.__dict__.setdefault("_last", {})
+        self._checked = {}
         self.__dict__.setdefault("_warned_of_scheduler", False)
         for i, group in enumerate(self.param_groups):
             own = before[i] if before else {}
+            if "kernel" in own:
+                group["kernel"] = own["kernel"]
             for name, setting in self.defaults.items():
                 group.setdefault(name, own.get(name, setting))
             self._restore_group(group)
+        self._align_clocks()
+
+    def _align_clocks(self) -> None:
+        """Set the clocks of all groups to the latest: in older checkpoints those without gradients stood still."""
+        latest = max(float(group["group_step"]) for group in self.param_groups)
+        for group in self.param_groups:
+            group["reset_step"].add_(latest - float(group["group_step"]))
+            group["group_step"].fill_(latest)
 
     def _restore_group(self, group: dict[str, Any]) -> None:
         """Bring loaded state to the form that kernels rely on: devices, strides, tensor steps, every tracker."""
@@ -75,7 +116,7 @@ class LabOptimizer(Optimizer):
             state = self.state.get(p, {})
             if "step" not in state:
                 continue
-            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32).to(home)
+            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=home)
             latest = max(latest, float(state["step"]))
             for name in STATE:
                 if name in state:
@@ -98,12 +139,16 @@ class LabOptimizer(Optimizer):
                 loss = closure()
         self._warn_of_scheduler()
         found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
+        for i, group in enumerate(self.param_groups):
+            self._check_changes(i, group)
         gathered = [self._gather(group) for group in self.param_groups]
+        self._last = {}
         norm = self._norm(gathered, loss_scale)
-        moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
-                 for group, buckets in zip(self.param_groups, gathered, strict=True) if buckets]
-        if any(moved):
-            self._finish_step()
+        if any(gathered):
+            moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
+                     for group, buckets in zip(self.param_groups, gathered, strict=True)]
+            if any(moved):
+                self._finish_step()
         return loss
 
     def _finish_step(self) -> None:
@@ -183,7 +228,10 @@ class LabOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any], buckets: list[Bucket], norm: Tensor | None,
                     found_inf: Tensor | None, loss_scale: Tensor | None) -> bool:
-        """Move the parameters of one group. Returns whether they did: False where the host knows of an overflow."""
+        """Advance the clock of one group and move its parameters that have a gradient, if any.
+
+        Returns False where the host knows of an overflow and nothing moved.
+        """
         clock = group["group_step"]
         on_host = clock.device.type == "cpu"
         if found_inf is not None and (on_host or any(bucket.kernel == "eager" for bucket in buckets)):
@@ -192,8 +240,6 @@ class LabOptimizer(Optimizer):
             found_inf = None
         moved = 1.0 if found_inf is None else policy.without_overflow(found_inf)
         clock.add_(moved)
-        counted = _ONE if found_inf is None and on_host else moved
-        steps = [load_kernel(bucket.kernel).advance(bucket.steps, counted) for bucket in buckets]
         step = kernels.value(clock)
         norm = None if norm is None else norm.to(clock.device)
         grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
@@ -201,14 +247,40 @@ class LabOptimizer(Optimizer):
         if group["spike_sigma"] is not None:
             policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
-        keep = policy.moments_kept(group, step, spike, moved)
+        *keep, full = policy.moments_kept(group, step, spike, moved)
+        if full is not False and group["restart_bias_correction"]:
+            self._set_back(group, buckets, full)
+        self._settle_idle(group)
+        counted = _ONE if found_inf is None and on_host else moved
+        steps = [load_kernel(bucket.kernel).advance(bucket.steps, counted) for bucket in buckets]
+        group["scheduled_lr"] = policy.learning_rate(group, step)
         for bucket, its_steps in zip(buckets, steps, strict=True):
-            terms = policy.terms_at(group, step, its_steps, grad_factor, keep)
+            terms = policy.terms_at(group, step, its_steps, grad_factor, keep, self._prunes)
             terms.found_inf = found_inf
             clipped = load_kernel(bucket.kernel).update(bucket.tensors, terms)
             if clipped is not None:
                 group["elements_clipped"].add_(clipped)
         return True
+
+    def _set_back(self, group: dict[str, Any], buckets: list[Bucket], full: bool | Tensor) -> None:
+        """Begin the moments anew: the counters of them, and the moments that no kernel visits at this step."""
+        left = 1.0 - full.to(torch.float32) if isinstance(full, Tensor) else 0.0
+        counters = [step for bucket in buckets for step in bucket.steps]
+        for state in self._idle(group).values():
+            counters.append(state["step"])
+            pruned = is_pruned(local(state["exp_avg_sq"]))
+            for name in STATE:
+                if name in state:
+                    keep_moment(local(state[name]), left)
+            local(state["exp_avg_sq"]).masked_fill_(pruned, -0.0)
+        torch._foreach_mul_(counters, left)
+
+    def _idle(self, group: dict[str, Any]) -> dict[Tensor, dict[str, Tensor]]:
+        """Parameters without a gradient at this step that have moved before, and their state."""
+        return {p: self.state[p] for p in group["params"] if p.grad is None and "exp_avg_sq" in self.state.get(p, ())}
+
+    def _settle_idle(self, group: dict[str, Any]) -> None:
+        """What a subclass does with parameters that have no gradient at this step."""
 
     def _grad_factor(self, group: dict[str, Any], norm: Tensor | None, loss_scale: Tensor | None,
                      on_host: bool) -> kernels.Scalar:
@@ -224,7 +296,7 @@ class LabOptimizer(Optimizer):
         return factor
 
 
-_ONE = torch.tensor(1.0)
+_ONE = torch.tensor(1.0, device="cpu")  # whatever the default device is
 
 
 def _home(group: dict[str, Any]) -> torch.device:

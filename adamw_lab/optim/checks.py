@@ -1,7 +1,7 @@
 """Settings are checked when they are given; the texts are those of torch.optim.Adam, and of the same kind."""
 
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from torch import Tensor
@@ -32,10 +32,17 @@ def check_group(group: dict[str, Any]) -> None:
     for name, allowed, fits in _RULES:
         if not fits(group[name]):
             raise ValueError(f"Invalid {name} value: {group[name]!r}; allowed: {allowed}")
-    if not isinstance(lr, Tensor) and group["total_steps"] is not None and group["min_lr"] > max(lr, 0):
-        # lr = 0 is how distributed checkpointing initializes state
-        if lr != 0:
-            raise ValueError(f"Invalid min_lr value: {group['min_lr']!r}; allowed: from 0 to lr = {lr}")
+
+
+def check_min_lr(group: dict[str, Any]) -> None:
+    """Refuse a `min_lr` above `lr` in settings that are given; a scheduler may bring `lr` below it later.
+
+    Raises:
+        ValueError: names both.
+    """
+    lr = group["lr"]
+    if not isinstance(lr, Tensor) and group["total_steps"] is not None and group["min_lr"] > lr > 0:
+        raise ValueError(f"Invalid min_lr value: {group['min_lr']!r}; allowed: from 0 to lr = {lr}")
 
 
 def is_number(x: Any) -> bool:
@@ -54,11 +61,11 @@ def _adam_range(holds: bool, message: str) -> None:
 
 
 def _whole(low: int) -> Callable[[Any], bool]:
-    return lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= low
+    return lambda x: isinstance(x, Integral) and not isinstance(x, bool) and x >= low
 
 
 def _positive(x: Any) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and x > 0
+    return isinstance(x, Real) and not isinstance(x, bool) and x > 0
 
 
 def _optional(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_lab.optim.kernels.dispatch import choose_kernel, forced_kernel
+from adamw_lab.optim.kernels.dispatch import forced_kernel, why_not
 from adamw_lab.optim.kernels.eager import is_pruned
 from adamw_lab.optim.pieces import (
     Entry,
@@ -24,7 +24,7 @@ from adamw_lab.optim.pieces import (
     shard_group,
     summed,
 )
-from adamw_lab.optim.work import local
+from adamw_lab.optim.work import local, placed_as
 from adamw_lab.pruning import allocate, lowest_masks, select, sparsity_at
 
 SETTINGS = ("target_sparsity", "begin_step", "end_step", "update_every", "schedule", "importance", "scope", "pattern",
@@ -119,7 +119,7 @@ class Pool:
         """Whether this is the step that distributed checkpointing takes to make the state: lr 0, gradients 0."""
         if any(float(group["lr"]) != 0 for group in self.groups):
             return False
-        grads = [local(entry.p.grad) for entry in self.entries if entry.p.grad is not None]
+        grads = [local(placed_as(entry.p, entry.p.grad)) for entry in self.entries if entry.p.grad is not None]
         return summed([sum(int(g.count_nonzero()) for g in grads)], self.entries) == [0]
 
 
@@ -148,17 +148,24 @@ class Update:
 
 
 def _prune(entries: list[Entry], scores: Scores, masks: Iterable[Tensor], exchanged: int) -> int:
-    """Prune where the masks say, then bring `exchanged` back; returns how many were pruned before and live now."""
-    old = [is_pruned(piece.v) for piece in scores.pieces] if exchanged else []
+    """Prune where the masks say, then bring `exchanged` back; returns how many were pruned before and live now.
+
+    Between the two an m of -0.0 tells what is newly pruned, so that no mask of the whole model need be held.
+    """
     for piece, mask in zip(scores.pieces, masks, strict=True):
+        new = mask & ~is_pruned(piece.v) if exchanged else None
         piece.prune(mask)
+        if new is not None:
+            piece.m.masked_fill_(new, -0.0)
     if not exchanged:
         return 0
     regrowth, revived = Regrowth(scores.pieces), 0
     masks = lowest_masks(regrowth, exchanged, process_group(entries), names=scores.names)
-    for piece, mask, dead in zip(scores.pieces, masks, old, strict=True):
+    for piece, mask in zip(scores.pieces, masks, strict=True):
+        new = is_pruned(piece.m)
         piece.v.masked_fill_(mask, 0.0)
-        revived += int((mask & dead).count_nonzero())
+        piece.m.masked_fill_(new, 0.0)
+        revived += int((mask & ~new).count_nonzero())
     return summed([revived], entries)[0]
 
 
@@ -198,6 +205,9 @@ def _row(entry: Entry) -> list[Tensor]:
 
 
 def _fusable(entry: Entry, row: list[Tensor]) -> bool:
-    """Whether the CPU kernel serves the parameter, whole and after its first step."""
-    kernel = choose_kernel(row, forced_kernel(entry.group["kernel"]))
-    return kernel == "cpu" and shard_group(entry.p) is None and float(entry.state["step"]) > 0
+    """Whether the CPU kernel serves the parameter, whole and after its first step.
+
+    A kernel that is forced need not serve what no step moves.
+    """
+    serves = forced_kernel(entry.group["kernel"]) in (None, "cpu") and not why_not("cpu", row)
+    return serves and shard_group(entry.p) is None and float(entry.state["step"]) > 0

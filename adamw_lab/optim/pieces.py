@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adamw_lab.optim.kernels.eager import fill_pruned, is_pruned
 from adamw_lab.optim.policy import moment_steps
-from adamw_lab.optim.work import local
+from adamw_lab.optim.work import local, placed_as
 from adamw_lab.pruning import IMPORTANCE, nm_mask, parse_pattern, resolve_importance
 
 SEES_NAN = {score for name, score in IMPORTANCE.items() if name != "random"}
@@ -55,7 +55,7 @@ class Entry:
         w, state = self.weight, self.state
         rows = max(1, len(w) if whole or shard_group(self.p) is not None else PIECE * len(w) // max(1, w.numel()))
         tensors = {"w": w, "m": state["exp_avg"], "v": state["exp_avg_sq"], "vmax": state.get("max_exp_avg_sq"),
-                   "g": self.p.grad}
+                   "g": None if self.p.grad is None else placed_as(self.p, self.p.grad)}
         split = {name: local(t).split(rows) for name, t in tensors.items() if t is not None}
         return [Piece(self, **{name: parts[i] for name, parts in split.items()}) for i in range(len(split["w"]))]
 

@@ -16,7 +16,7 @@ from adamw_lab.optim.schedules import cosine_annealing, minimum, reset_warmup, s
 TERMS_OFF = dict(
     amsgrad=False, clip_norm=None, total_steps=None, min_lr=0.0, theta=None, spike_sigma=None, history=100,
     spike_decay=(0.0, 1.0), reset_interval=0, warmup_steps=0, grace_steps=0, restart_bias_correction=True,
-    published=False, prune=False, maximize=False, kernel=None,
+    published=False, maximize=False, kernel=None,
 )
 """Every term of the rule switched off: what is left is AdamW."""
 
@@ -107,18 +107,23 @@ def _detect_in_tensors(group: dict[str, Any], norm: Tensor, moved: Scalar) -> Te
     return spike
 
 
-def moments_kept(group: dict[str, Any], step: Scalar, spike: Scalar, moved: Scalar) -> tuple[Scalar, Scalar]:
-    """Factors on (m, v) before this step: 0 at a periodic reset, `spike_decay` at a spike, else 1. Records resets."""
+def moments_kept(group: dict[str, Any], step: Scalar, spike: Scalar,
+                 moved: Scalar) -> tuple[Scalar, Scalar, bool | Tensor]:
+    """Factors on m and on v before this step, and whether that is a full reset, which is recorded.
+
+    They are 0 at a periodic reset, `spike_decay` at a spike, else 1.
+    """
     interval, (decay_m, decay_v) = group["reset_interval"], group["spike_decay"]
     periodic = step % interval == 0 if interval else False
     full = periodic | spike if (decay_m, decay_v) == (0.0, 0.0) else periodic
     if full is not False:
         full = full & (moved != 0)
-        group["reset_step"].copy_(torch.as_tensor(where(full, step - 1, value(group["reset_step"]))))
+        group["reset_step"].copy_(torch.as_tensor(
+            where(full, step - 1, value(group["reset_step"])), device=group["reset_step"].device))
         group["resets"].add_(torch.as_tensor(full, device=group["resets"].device))
     keep_m = where(periodic, 0.0, where(spike, decay_m, 1.0))
     keep_v = where(periodic, 0.0, where(spike, decay_v, 1.0))
-    return keep_m, keep_v
+    return keep_m, keep_v, full
 
 
 def can_reset(group: dict[str, Any]) -> bool:
@@ -136,9 +141,12 @@ def learning_rate(group: dict[str, Any], step: Scalar) -> Scalar:
 
 
 def terms_at(group: dict[str, Any], step: Scalar, steps: list[Scalar], grad_factor: Scalar,
-             keep: tuple[Scalar, Scalar]) -> Terms:
-    """All scalars of the rule for one group. `steps`: each parameter's own step number, this step included."""
-    eta = group["scheduled_lr"] = learning_rate(group, step)
+             keep: list[Scalar], prune: bool) -> Terms:
+    """All scalars of the rule for one group, at its `scheduled_lr`.
+
+    `steps`: each parameter's own step number, this step included. `prune`: whether marks of pruning are to be kept.
+    """
+    eta = group["scheduled_lr"]
     beta1, beta2 = group["betas"]
     since_reset = step - 1 - value(group["reset_step"])
     length = eta * reset_warmup(since_reset, group["warmup_steps"]) if group["warmup_steps"] else eta
@@ -149,12 +157,15 @@ def terms_at(group: dict[str, Any], step: Scalar, steps: list[Scalar], grad_fact
     return Terms(
         beta1, beta2, group["eps"], grad_factor, *keep, decay, step_size, bias2_sqrt,
         clip_scale=None if group["theta"] is None else clip_scale,
-        clip_where_zero=group["published"], prune=group["prune"],
+        clip_where_zero=group["published"], prune=prune,
     )
 
 
 def moment_steps(group: dict[str, Any], t: Scalar) -> Scalar:
-    """Steps that the moments of a parameter at its step t have gathered: for the bias correction."""
+    """Steps that the moments of a parameter at its step t have gathered: for the bias correction.
+
+    A full reset sets t back; in checkpoints of before that rule, the steps of the optimizer since then bound it.
+    """
     if not group["restart_bias_correction"]:
         return t
     return minimum(t, value(group["group_step"]) - value(group["reset_step"]))

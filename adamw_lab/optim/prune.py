@@ -1,6 +1,7 @@
 """AdamWPrune: pruning during training, decided by Adam's own states; its mask costs no memory."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,10 +10,12 @@ from torch import Tensor
 
 from adamw_lab.optim.adv import AdamWAdv
 from adamw_lab.optim.base import LabOptimizer
-from adamw_lab.optim.masks import pools
+from adamw_lab.optim.kernels.eager import is_pruned
+from adamw_lab.optim.masks import Pool, pools
 from adamw_lab.optim.pieces import pruned_counts
 from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.spam import AdamWSPAM
+from adamw_lab.optim.work import local
 from adamw_lab.suggest import did_you_mean
 
 BASES: dict[str, type[LabOptimizer] | None] = {"adamw": None, "adamwadv": AdamWAdv, "adamwspam": AdamWSPAM}
@@ -34,16 +37,18 @@ def base_settings(base: str) -> dict[str, Any]:
 class AdamWPrune(LabOptimizer):
     r"""Prunes weights while it trains them, by what Adam already stores (after github.com/mcgrof/AdamWPrune).
 
-    Every `update_every` steps from `begin_step` on, and last at `end_step`, the round(s * n) weights of lowest
-    importance are pruned, s growing to `target_sparsity` by `schedule`. A pruned weight is exactly 0 after every step
-    and stays pruned, whatever its gradient, decay or momentum; a live weight that happens to be 0 stays trainable.
+    Every `update_every` steps of the optimizer from `begin_step` on, and last at `end_step`, the round(s * n) weights
+    of lowest importance are pruned, s growing to `target_sparsity` by `schedule`. A pruned weight is exactly 0 after
+    every step and stays pruned, whatever its gradient, decay or momentum; a live weight that happens to be 0 stays
+    trainable.
 
     The mask has no memory of its own: a weight is pruned where its `exp_avg_sq` is -0.0 (v >= 0, so the sign is
     free). It is saved, loaded, copied and cast with the state. A v of NaN is not a mark: a diverged run shows as one.
 
     Prunable are weights with two or more dimensions whose group does not say `prunable=False` (`parameter_groups`
     says so of norms, biases and embeddings); complex ones are not. A group may override every setting; groups that
-    agree in all of them share one threshold. A weight that has no state yet scores by its magnitude.
+    agree in all of them share one threshold. A weight that has no state yet scores by its magnitude. What was pruned
+    stays so where a group is made `prunable=False` later: no more of it is pruned.
 
     Args:
         params: parameters, named parameters or parameter groups.
@@ -79,6 +84,8 @@ class AdamWPrune(LabOptimizer):
         TypeError: an option that the base does not have.
     """
 
+    _prunes = True
+
     def __init__(self, params: Iterable, lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 1e-2, *, base: str = "adamw",
                  target_sparsity: float | None = None, begin_step: int | None = None, end_step: int | None = None,
@@ -91,14 +98,14 @@ class AdamWPrune(LabOptimizer):
             if name not in known:
                 raise TypeError(f"unexpected option {name!r} for base {base!r}; allowed: {', '.join(known)}."
                                 f"{did_you_mean(name, known)}")
-        self._calls_to_update: dict[int, int] = {}
+        self._calls_to_update: dict[int, tuple[dict[str, Any], int]] = {}
         self._updated: dict[int, int] = {}
         super().__init__(params, {
             **known, **base_options, **dict(
                 lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, total_steps=total_steps, min_lr=min_lr,
                 maximize=maximize, kernel=kernel, base=base, target_sparsity=target_sparsity, begin_step=begin_step,
                 end_step=end_step, update_every=update_every, schedule=schedule, importance=importance, scope=scope,
-                pattern=pattern, regrow=regrow, prunable=True, prune=True)})
+                pattern=pattern, regrow=regrow, prunable=True)})
 
     def sparsity(self) -> float:
         """The pruned fraction of all prunable weights (of all ranks); 0 if there are none."""
@@ -125,22 +132,22 @@ class AdamWPrune(LabOptimizer):
         super()._check_group(group)
         check_pruning(group)
 
-    def _restore_group(self, group: dict[str, Any]) -> None:
-        super()._restore_group(group)
-        group["prune"] = bool(group["prunable"])  # off in a checkpoint of another of the lab's optimizers
+    def _settle_idle(self, group: dict[str, Any]) -> None:
+        """Zero what is pruned and was written to meanwhile."""
+        for p, state in self._idle(group).items():
+            p, v = local(p), local(state["exp_avg_sq"])
+            p.masked_fill_(is_pruned(v), 0.0)
 
     def _finish_step(self) -> None:
-        for name in UPDATE:
-            self._last.pop(name, None)
         updates = []
         for i, pool in enumerate(pools(self)):
-            wait = self._calls_to_update.get(i, 0) - 1
-            on_host = all(group["group_step"].device.type == "cpu" for group in pool.groups)
-            if wait <= 0 or on_host:  # elsewhere reading the step would wait for the device
+            known, wait = self._calls_to_update.get(i, (None, 0))
+            wait = wait - 1 if known == pool.settings else 0  # another schedule: look at the clock
+            if wait <= 0 or _on_host(pool):  # elsewhere reading the step would wait for the device
                 wait, update = pool.update_if_due(self._updated.get(i))
                 updates += [update] if update else []
                 self._updated[i] = pool.step()
-            self._calls_to_update[i] = wait
+            self._calls_to_update[i] = pool.settings, wait
         for update in updates:
             for name, number in update.apply().items():
                 self._last[name] = UPDATE[name](self._last.get(name, 0), number)
@@ -158,4 +165,14 @@ class AdamWPrune(LabOptimizer):
         for group in state["param_groups"]:
             if group.get("importance", "") is None:  # a function that was not saved: the group's own stays
                 del group["importance"]
+        dense = [i for i, group in enumerate(state["param_groups"]) if "end_step" not in group]
         super().__setstate__(state)
+        late = [group for i, group in enumerate(self.param_groups) if i in dense and group["prunable"]
+                and group["target_sparsity"] and float(group["group_step"]) >= group["end_step"]]
+        if late:
+            warnings.warn(f"AdamWPrune prunes nothing: the loaded run is at step {int(late[0]['group_step'])}, and "
+                          f"end_step is {late[0]['end_step']}. Give a begin_step and end_step after it.", stacklevel=3)
+
+
+def _on_host(pool: Pool) -> bool:
+    return all(group["group_step"].device.type == "cpu" for group in pool.groups)

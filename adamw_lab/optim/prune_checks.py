@@ -25,7 +25,6 @@ def check_pruning(group: dict[str, Any]) -> None:
         raise ValueError(f"Invalid regrow value: {group['regrow']!r}; allowed: a fraction in [0, 1)")
     if group["pattern"] is not None and group["prunable"]:
         _check_pattern_fits(group)
-    group["prune"] = bool(group["prunable"])
 
 
 def _resolve_target(group: dict[str, Any]) -> None:

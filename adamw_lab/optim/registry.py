@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adamw_lab.optim.adv import AdamWAdv
@@ -66,6 +66,9 @@ def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: flo
                     total_steps: int | None = None, **options: Any) -> Optimizer:
     """Make the optimizer of that name.
 
+    torch's own take their fused step where they have one; before it, gradients and state whose strides are not their
+    parameter's are laid out anew (torch's would silently go wrong), but not by a copy of the optimizer.
+
     Args:
         name: a key of `OPTIMIZERS`.
         model_or_params: a module, which is grouped by `parameter_groups` (no decay and no pruning of biases, norms
@@ -87,10 +90,13 @@ def build_optimizer(name: str, model_or_params: nn.Module | Iterable, *, lr: flo
     if spec.lab:
         settings["total_steps"] = total_steps
     is_model = isinstance(model_or_params, nn.Module)
-    params = parameter_groups(model_or_params, settings.get("weight_decay")) if is_model else list(model_or_params)
+    params = parameter_groups(model_or_params, settings.get("weight_decay")) if is_model else _listed(model_or_params)
     if not spec.lab and not {"fused", "foreach", "differentiable"} & options.keys() and _can_fuse(spec.cls, params):
         settings["fused"] = True
-    return spec.make(params, **settings)
+    optimizer = spec.make(params, **settings)
+    if settings.get("fused"):
+        optimizer.register_step_pre_hook(_align_layouts)
+    return optimizer
 
 
 def check_name(name: str) -> None:
@@ -134,11 +140,48 @@ def _check_kind(option: str, value: Any, default: Any) -> None:
         raise ValueError(f"Invalid {option} value: {value!r}; allowed: {kind}")
 
 
-def _can_fuse(cls: type[Optimizer], params: list) -> bool:
+def _listed(params: Any) -> Any:
+    """`params` with every iterator made a list, to be looked at before the optimizer's class takes it.
+
+    What torch refuses, such as a lone tensor or the set of a group, stays as it is and is refused there.
+    """
+    if isinstance(params, Tensor):
+        return params
+    return [{**entry, "params": _entries(entry["params"])} if isinstance(entry, dict) and "params" in entry else entry
+            for entry in params]
+
+
+def _entries(params: Any) -> Any:
+    if isinstance(params, set):
+        return params
+    return [params] if isinstance(params, Tensor) else list(params)
+
+
+@torch.no_grad()
+def _align_layouts(optimizer: Optimizer, *_: Any) -> None:
+    """Give gradients and state the strides of their parameter; where they differ torch's fused steps silently go wrong.
+
+    So they may in a gradient that was assigned, and after loading the state of a model of another memory format.
+    """
+    for p in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
+        if not _same_layout(p.grad, p):
+            p.grad = torch.empty_like(p).copy_(p.grad)
+        for name, moment in optimizer.state.get(p, {}).items():
+            if isinstance(moment, Tensor) and moment.shape == p.shape and not _same_layout(moment, p):
+                optimizer.state[p][name] = torch.empty_like(p, dtype=moment.dtype).copy_(moment)
+
+
+def _same_layout(t: Tensor, p: Tensor) -> bool:
+    """Whether elements lie in the same order: the stride of a dimension of size 1 leads nowhere."""
+    return t.stride() == p.stride() or all(
+        a == b for a, b, n in zip(t.stride(), p.stride(), p.shape, strict=True) if n != 1)
+
+
+def _can_fuse(cls: type[Optimizer], params: Iterable) -> bool:
     """Whether torch has a fused step of `cls` for all of these parameters."""
     if "fused" not in inspect.signature(cls).parameters:
         return False
-    entries = [p for group in params for p in (group["params"] if isinstance(group, dict) else [group])]
+    entries = [p for group in params for p in (group.get("params", ()) if isinstance(group, dict) else [group])]
     tensors = [p[1] if isinstance(p, tuple) else p for p in entries]
     devices = {"cpu"} if cls is torch.optim.Adagrad else {"cpu", "cuda"}
-    return all(p.is_floating_point() and p.device.type in devices for p in tensors)
+    return all(isinstance(p, Tensor) and p.is_floating_point() and p.device.type in devices for p in tensors)

@@ -36,11 +36,11 @@ class AdamWSPAM(LabOptimizer):
         history: number of norms remembered (default 100).
         spike_decay: factors on m and on v (and vmax) at a spike (default (0, 1): forget the first moment;
             (0.5, 0.9): damp both; (0, 0): a full reset).
-        reset_interval: steps between full resets (default 0: never).
+        reset_interval: steps of the optimizer between full resets, which all groups share (default 0: never).
         warmup_steps: steps of warm-up after a full reset (default 0).
         grace_steps: steps without element clipping after a full reset (default 0).
-        restart_bias_correction: count the bias correction from the last full reset (default True). The count is of
-            the group's steps, so that a reset decided on a device needs no synchronization.
+        restart_bias_correction: count the bias correction from the last full reset (default True): it sets the
+            `step` of every parameter back.
         amsgrad: divide by the largest v so far (default False).
         clip_norm: clip by the global norm as well (default None: no).
         total_steps, min_lr: cosine annealing, as in `AdamWAdv` (default none).

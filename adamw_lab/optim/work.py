@@ -45,6 +45,7 @@ def gather(params: list[Tensor], grads: list[Tensor], states: list[dict[str, Ten
     steps = [state["step"] for state in states]
     sharded = [False] * len(params)
     if not _PLAIN.issuperset(map(type, params)) or any(map(Tensor.is_complex, params)):
+        grads = [placed_as(p, g) for p, g in zip(params, grads, strict=True)]
         sharded = [hasattr(g, "full_tensor") for g in grads]
         columns[1] = [g.resolve_conj() for g in grads]
         columns = [[local(t) for t in column] for column in columns]
@@ -60,6 +61,14 @@ def gather(params: list[Tensor], grads: list[Tensor], states: list[dict[str, Ten
         buckets.append(Bucket(kernel, kernels.Tensors(*mine), [steps[i] for i in rows],
                               [grads[i] for i in rows] if dtensors else []))
     return buckets
+
+
+def placed_as(p: Tensor, grad: Tensor) -> Tensor:
+    """The gradient with the placements of its parameter: of another part, or one not yet summed, ranks would part."""
+    placements = getattr(p, "placements", None)
+    if placements is None or getattr(grad, "placements", placements) == placements:
+        return grad
+    return grad.redistribute(p.device_mesh, placements)
 
 
 def local(t: Tensor) -> Tensor:

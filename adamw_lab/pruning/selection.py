@@ -239,7 +239,7 @@ def _lowest(dtype: torch.dtype) -> int:
 
 def _float_of(key: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     bits = key if key >= 0 else _lowest(dtype) - key
-    return torch.tensor(bits, dtype=_INTEGER[dtype]).view(dtype).to(device)
+    return torch.tensor(bits, dtype=_INTEGER[dtype], device="cpu").view(dtype).to(device)
 
 
 class _Counters:
@@ -300,7 +300,7 @@ class _CompiledCounter:
 
     def __init__(self, dtype: torch.dtype, pool: ThreadPoolExecutor) -> None:
         self._integer, self._lowest = _INTEGER[dtype], _lowest(dtype)
-        self._infinity = int(torch.tensor(torch.inf, dtype=dtype).view(self._integer))
+        self._infinity = int(torch.tensor(torch.inf, dtype=dtype, device="cpu").view(self._integer))
         self._top_shift = torch.finfo(dtype).bits - _DIGIT
         self._pool = pool
         self._rows = np.zeros((torch.get_num_threads(), _BINS), np.int64)
@@ -310,7 +310,7 @@ class _CompiledCounter:
         nans = self._share(
             values, lambda bits, row: count(bits, self._lowest, self._infinity, self._top_shift, row)
         )
-        return torch.tensor(sum(nans), dtype=torch.int64)
+        return torch.tensor(sum(nans), dtype=torch.int64, device="cpu")
 
     def below(self, values: Tensor, prefix: int, shift: int) -> None:
         count = _compiled().count_below

@@ -20,6 +20,8 @@ AS_ONE = [(way, name) for way in ("ddp", "fsdp") for name in NAMES if (way, name
 CHECKPOINTED = ["adv", "spam", "prune"]
 PARTS = ["params", "state", "steps", "pruned", "norms", "counts"]
 PRUNABLE = [7 * 13, 13 * 5, 5]
+# The first test waits for the processes, which compile everything where nothing is cached.
+pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def ranks(folder):
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run([sys.executable, worker.__file__, str(folder)], env={**os.environ, "PYTHONPATH": path},
-                         capture_output=True, text=True, timeout=110)
+                         capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stderr[-3000:]
     return [torch.load(folder / f"rank{i}.pt", weights_only=True) for i in range(worker.WORLD)]
 
@@ -78,6 +80,13 @@ def test_two_processes_equal_one(ranks, way, name):
     if way == "fsdp":
         found = {**found, "clipped_here": sum(rank[way][name]["clipped_here"] for rank in ranks)}
     assert_close(found, expected, tolerance=1e-9)
+
+
+@pytest.mark.parametrize("name", worker.PLACED)
+def test_a_gradient_is_brought_to_where_its_parameter_is(ranks, name):
+    """Of a gradient that was not yet summed each rank took its own part, and the ranks' weights parted."""
+    for rank in ranks:
+        assert_close(rank["placed"][name], worker.weight_after(), tolerance=1e-12)
 
 
 @pytest.mark.parametrize("name", ["adv", "spam", "prune_adv_layer"])

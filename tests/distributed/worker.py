@@ -13,6 +13,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM
@@ -30,6 +31,10 @@ OPTIMIZERS = {
     "prune_random": lambda params: AdamWPrune(params, lr=0.02, importance="random", **PRUNING),
     "prune_regrow": lambda params: AdamWPrune(params, lr=0.02, regrow=0.2, importance="magnitude", **PRUNING),
 }
+# (placement of a parameter, of its gradient), as a step over a mesh may leave them
+PLACED = {"alike": (Shard(0), Shard(0)), "not yet summed": (Replicate(), Partial()),
+          "sharded and not yet summed": (Shard(0), Partial()), "whole": (Shard(0), Replicate()),
+          "sharded otherwise": (Shard(0), Shard(1))}
 
 
 def build_model() -> nn.Sequential:
@@ -83,6 +88,25 @@ def describe(model, optimizer):
     return found
 
 
+def weight_after(placed=None, rank=0):
+    """A weight after four steps that clip, prune and regrow, its gradients placed as `placed` says; None: whole."""
+    generator = torch.Generator().manual_seed(3)
+    weight, *grads = (torch.randn(4, 6, generator=generator, dtype=torch.float64) for _ in range(5))
+    mesh = placed and init_device_mesh("cpu", (WORLD,))
+    p = nn.Parameter(distribute_tensor(weight, mesh, [placed[0]]) if placed else weight)
+    optimizer = AdamWPrune([p], lr=0.1, base="adamwadv", clip_norm=0.5, total_steps=9, regrow=0.3, begin_step=1,
+                           end_step=4, update_every=1, target_sparsity=0.4, schedule="linear")
+    for g in grads:
+        if not placed:
+            p.grad = g
+        elif placed[1].is_partial():
+            p.grad = DTensor.from_local(g * (rank + 1) / 3, mesh, [placed[1]])
+        else:
+            p.grad = distribute_tensor(g, mesh, [placed[1]])
+        optimizer.step()
+    return whole(p)
+
+
 def under_ddp(name, rank):
     model = DistributedDataParallel(build_model())
     optimizer = OPTIMIZERS[name](model.parameters())
@@ -127,6 +151,7 @@ def main(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD)
     found = {"ddp": {name: under_ddp(name, rank) for name in OPTIMIZERS},
              "fsdp": {name: under_fsdp(name, rank) for name in OPTIMIZERS},
+             "placed": {name: weight_after(placed, rank) for name, placed in PLACED.items()},
              "checkpoint": {name: checkpointed(name, rank, folder) for name in ("adv", "spam", "prune")}}
     torch.save(found, folder / f"rank{rank}.pt")
     dist.barrier()

@@ -10,6 +10,9 @@ import torch
 from adamw_lab.optim import AdamWAdv
 from adamw_lab.optim.kernels import dispatch
 
+COMPILES = pytest.mark.timeout(400)
+"""Half a minute of work, which on a busy machine takes longer than other tests may."""
+
 
 def row(dtype=torch.float32, shape=(4, 3)):
     return [torch.zeros(shape, dtype=dtype) for _ in range(4)]
@@ -35,11 +38,18 @@ def test_a_list_is_served_as_its_rows_are():
     plain = row(shape=(2, 3, 4, 4))
     odd = {"another dtype": row(torch.float64), "half": row(torch.float16), "gaps": [t[:, ::2] for t in row()],
            "gradient of another layout": [plain[0], plain[1].to(memory_format=torch.channels_last), *plain[2:]],
-           "state of another shape": [*row()[:3], torch.zeros(5, 3)], "transposed": [t.t() for t in row()]}
+           "transposed": [t.t() for t in row()]}
     for last in odd.values():
         rows = [row(), plain, last]
         served = dispatch.choose_kernels([list(column) for column in zip(*rows, strict=True)])
         assert served == [(dispatch.choose_kernel(r), r[0].dtype, r[0].device) for r in rows]
+
+
+@pytest.mark.parametrize("forced", [None, "eager", "cpu"])
+def test_no_kernel_serves_state_of_another_shape(forced):
+    other = [*row()[:3], torch.zeros(5, 3)]
+    with pytest.raises(RuntimeError, match=r"shape \(4, 3\): parameter, gradient and state differ in shape"):
+        dispatch.choose_kernels([list(column) for column in zip(row(), other, strict=True)], forced)
 
 
 @pytest.mark.parametrize(("shape", "strides", "dense"), [
@@ -69,6 +79,7 @@ def test_without_numba_the_eager_kernel_serves(monkeypatch):
 
 
 def test_the_variable_and_the_argument_force_a_kernel(monkeypatch):
+    monkeypatch.delenv("ADAMW_LAB_KERNEL", raising=False)
     assert dispatch.forced_kernel(None) is None
     monkeypatch.setenv("ADAMW_LAB_KERNEL", "eager")
     assert dispatch.forced_kernel(None) == "eager"
@@ -85,6 +96,7 @@ def test_the_flat_kernel_needs_no_numba_until_it_runs():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@COMPILES
 def test_code_is_compiled_where_it_cannot_be_kept():
     """As in a read-only container without a home: Numba then finds no folder and refuses to keep its code."""
     code = ("from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []; "
@@ -94,6 +106,7 @@ def test_code_is_compiled_where_it_cannot_be_kept():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@COMPILES
 def test_each_variant_of_a_loop_is_kept_in_files_of_its_own(tmp_path):
     """One index for several, written by processes that compile at once, could lead to the code of another."""
     code = ("import adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(4)); p.grad = torch.ones(4); "
@@ -101,9 +114,19 @@ def test_each_variant_of_a_loop_is_kept_in_files_of_its_own(tmp_path):
             "o.AdamWSPAM([p], theta=None, spike_sigma=None).step()")
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
     indices = list(tmp_path.rglob("cpu._kernel*.nbi"))
-    assert len(indices) == 2  # SPAM's first step clips nothing, so it runs as with its terms off
+    assert len(indices) == 3  # SPAM's first step runs as with its terms off, and makes the loop of the later ones
     for index in indices:
         assert [int(data.name.split(".")[-2]) for data in tmp_path.rglob(f"{index.stem}.*.nbc")] == [1]
+
+
+@COMPILES
+def test_no_step_after_the_first_compiles():
+    code = ("import adamw_lab.optim as o, torch; from adamw_lab.optim.kernels import cpu; "
+            "p = torch.nn.Parameter(torch.zeros(4)); s = o.AdamWSPAM.published([p], grace_steps=3); "
+            "p.grad = torch.ones(4); s.step(); made = cpu._kernel.cache_info().misses; "
+            "[s.step() for _ in range(5)]; assert made == cpu._kernel.cache_info().misses == 2; "
+            "assert all(cpu._kernel(cpu.np.float32, False, spam, False).signatures for spam in (False, True))")
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_step_leaves_torch_its_number_of_threads():

@@ -5,6 +5,7 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM
+from adamw_lab.optim.masks import pools
 
 EVERYTHING = dict(reset_interval=5, warmup_steps=3, grace_steps=2, spike_decay=(0.0, 0.0), amsgrad=True, clip_norm=1.0,
                   total_steps=50)
@@ -22,10 +23,12 @@ def test_a_step_reads_nothing_back(name):
         params = [torch.nn.Parameter(torch.empty(shape, device="cuda")) for shape in [(4, 4), (3,)]]
         optimizer = MAKERS[name](params)
         if name == "prune":  # as after its first step, which reads the clock once
-            optimizer._calls_to_update = {0: 49}
-        for _ in range(3):
+            optimizer._calls_to_update = {0: (pools(optimizer)[0].settings, 49)}
+        for step in range(4):
             for p in params:
                 p.grad = torch.empty_like(p)
+            if step == 3:
+                params[0].grad = None
             optimizer.step()
         assert all(value.device.type == "cuda" for value in optimizer.telemetry().values())
 

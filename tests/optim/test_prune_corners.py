@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adamw_lab.bench.transients import transient_bytes
 from adamw_lab.optim import AdamWPrune, masks
 from adamw_lab.pruning import IMPORTANCE
 
@@ -162,3 +163,52 @@ def test_a_mask_update_that_prunes_nothing_new_walks_over_no_scores(monkeypatch)
         p.grad = torch.randn(10, 10)
         optimizer.step()
     assert optimizer.sparsity() == 0.3
+
+
+@pytest.mark.parametrize("kernel", ["eager", "cpu"])
+def test_what_is_pruned_stays_so_where_its_group_is_taken_out_and_in(kernel):
+    """The kernel went by a flag of its own: weights revived on loading, or were never pruned again."""
+    generator = torch.Generator().manual_seed(0)
+    p = torch.nn.Parameter(torch.randn(6, 6, generator=generator))
+    optimizer = AdamWPrune([{"params": [p], "prunable": False}], begin_step=2, end_step=8, update_every=2,
+                           target_sparsity=0.5, kernel=kernel)
+
+    def train(steps):
+        for _ in range(steps):
+            p.grad = torch.randn(6, 6, generator=generator)
+            optimizer.step()
+
+    train(3)
+    optimizer.param_groups[0]["prunable"] = True
+    train(5)
+    assert optimizer.sparsity() == 0.5 and (p == 0).sum() == 18
+    optimizer.param_groups[0]["prunable"] = False
+    optimizer.load_state_dict(optimizer.state_dict())
+    train(2)
+    assert (p == 0).sum() == 18
+
+
+def test_a_pruned_weight_is_zero_after_a_step_that_gives_it_no_gradient():
+    generator = torch.Generator().manual_seed(0)
+    p, q = (torch.nn.Parameter(torch.randn(4, 4, generator=generator)) for _ in range(2))
+    optimizer = AdamWPrune([p, q], begin_step=1, end_step=1, target_sparsity=0.5, scope="layer")
+    for gradient in (torch.ones(4, 4), None):
+        p.grad, q.grad = gradient, torch.ones(4, 4)
+        optimizer.step()
+        p.data.masked_fill_(p == 0, 3.0)  # as by weights that are loaded meanwhile
+    q.grad.zero_()
+    optimizer.step()
+    assert (p == 0).sum() == 8
+
+
+def test_regrowth_holds_no_mask_of_the_whole_model():
+    def transient(layers):
+        params = [torch.nn.Parameter(torch.randn(256, 256)) for _ in range(layers)]
+        optimizer = AdamWPrune(params, regrow=0.2, begin_step=1, end_step=9, update_every=1, target_sparsity=0.5)
+        for p in params:
+            p.grad = torch.randn(256, 256)
+        optimizer.step()
+        optimizer.step()
+        return transient_bytes(optimizer.step)
+
+    assert transient(40) - transient(8) < 16 * 256 * 256  # bytes; masks of 32 layers more are twice that

@@ -59,6 +59,28 @@ def test_a_model_is_grouped_and_a_list_is_taken_as_it_is():
     assert build_optimizer("adamw", model, weight_decay=0.2).param_groups[0]["weight_decay"] == 0.2
 
 
+@pytest.mark.parametrize("name", ["adamw", "adamwadv"])
+def test_groups_may_hold_generators_and_lone_tensors_as_in_torch(name):
+    model = nn.Linear(2, 2)
+    optimizer = build_optimizer(name, ({"params": ps} for ps in [model.parameters(), nn.Parameter(torch.tensor(1.0))]))
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2, 1]
+    named = build_optimizer(name, [{"params": nn.Linear(2, 2).named_parameters(), "lr": 0.5}])
+    assert named.param_groups[0]["param_names"] == ["weight", "bias"] and named.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamwadv"])
+@pytest.mark.parametrize("make", [
+    lambda: nn.Parameter(torch.ones(2, 2)), lambda: [], lambda: ["weight"],
+    lambda: [{"params": {nn.Parameter(torch.ones(2))}}],
+    lambda: [{"params": [3.0]}]])
+def test_what_torch_refuses_is_refused_in_its_words(name, make):
+    with pytest.raises((TypeError, ValueError)) as torchs:
+        torch.optim.AdamW(make())
+    with pytest.raises(torchs.type) as ours:
+        build_optimizer(name, make())
+    assert str(ours.value) == str(torchs.value)
+
+
 def test_classical_optimizers_are_torchs_and_fused_where_it_has_a_fused_step():
     model = nn.Linear(2, 2)
     for name, cls in (("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)):
@@ -66,6 +88,30 @@ def test_classical_optimizers_are_torchs_and_fused_where_it_has_a_fused_step():
         assert type(optimizer) is cls and optimizer.defaults["fused"]
     assert not build_optimizer("adamw", nn.Linear(2, 2, dtype=torch.complex64)).defaults["fused"]
     assert build_optimizer("adamw", model, foreach=True).defaults["foreach"]
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad"])
+@pytest.mark.parametrize("odd", ["gradient", "state"])
+def test_a_fused_step_is_right_whatever_the_layouts(name, odd):
+    """torch's own is silently wrong where strides differ, as with a checkpoint of a model of another memory format."""
+    results = []
+    for fused in (True, False):
+        generator = torch.Generator().manual_seed(0)
+        weight, *grads = (torch.randn(4, 3, 2, 2, generator=generator) for _ in range(4))
+        last = torch.channels_last if odd == "gradient" else torch.contiguous_format
+        p = nn.Parameter(weight.contiguous(memory_format=last))
+        optimizer = build_optimizer(name, [p], **({} if fused else {"foreach": False}))
+        for i, g in enumerate(grads):
+            if odd == "state" and i == 2:
+                q = nn.Parameter(p.detach().contiguous(memory_format=torch.channels_last))
+                other = build_optimizer(name, [q], **({} if fused else {"foreach": False}))
+                other.load_state_dict(optimizer.state_dict())
+                p, optimizer = q, other
+            p.grad = g if odd == "gradient" else torch.empty_like(p).copy_(g)
+            optimizer.step()
+        assert bool(optimizer.defaults["fused"]) == fused
+        results.append(p.detach())
+    torch.testing.assert_close(*results)
 
 
 def test_presets():

@@ -34,8 +34,12 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     per_tensor = np.array([terms.step_size, terms.bias2_sqrt, terms.clip_scale or infinite], dtype=real)
     clipped = np.zeros(len(chunks), dtype=np.int64)
     compiled.launch(kernel, chunks, addresses, chunks, scalars, per_tensor, clipped)
+    if terms.clip_scale is not None and not spam:  # so far nothing can be clipped: let no later step compile
+        later, none = _kernel(real, len(columns) == 5, True, terms.prune), chunks[:0]
+        if not later.signatures:
+            compiled.launch(later, none, addresses, none, scalars, per_tensor, clipped[:0])
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
-    return torch.tensor(int(clipped.sum())) if terms.clip_scale is not None else None
+    return torch.tensor(int(clipped.sum()), device="cpu") if terms.clip_scale is not None else None
 
 
 def norm(tensors: Tensors) -> Tensor:
@@ -43,7 +47,7 @@ def norm(tensors: Tensors) -> Tensor:
     addresses, chunks = _table(tensors)
     sums = np.zeros(len(chunks))
     compiled.launch(_norm_kernel(compiled.NUMPY[tensors.grads[0].dtype]), chunks, addresses, chunks, sums)
-    return torch.tensor(math.sqrt(sums.sum()), dtype=torch.float64)
+    return torch.tensor(math.sqrt(sums.sum()), dtype=torch.float64, device="cpu")
 
 
 def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:

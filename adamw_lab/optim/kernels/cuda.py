@@ -30,7 +30,7 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     clipped = None if terms.clip_scale is None else torch.zeros((), dtype=torch.int64, device=device)
     real = torch.float64 if dtype == torch.float64 else torch.float32
     pointers = [list(map(Tensor.data_ptr, column)) for column in columns]
-    addresses = _to_device(torch.tensor(pointers, dtype=torch.int64), device)
+    addresses = _to_device(torch.tensor(pointers, dtype=torch.int64, device="cpu"), device)
     chunks = _chunks(tuple(p.numel() for p in params), device)
     if not len(chunks):
         return clipped
@@ -59,7 +59,8 @@ def _row(values: list[Scalar] | Tensor, real: torch.dtype, device: torch.device)
     """Numbers and 0-d tensors as one vector on the device."""
     if isinstance(values, Tensor):
         return values.to(real)
-    row = _to_device(torch.tensor([0.0 if isinstance(x, Tensor) else x for x in values], dtype=real), device)
+    row = _to_device(torch.tensor([0.0 if isinstance(x, Tensor) else x for x in values], dtype=real, device="cpu"),
+                     device)
     for i, x in enumerate(values):
         if isinstance(x, Tensor):
             row[i].copy_(x.reshape(()))
@@ -70,7 +71,7 @@ def _row(values: list[Scalar] | Tensor, real: torch.dtype, device: torch.device)
 def _chunks(numels: tuple[int, ...], device: torch.device) -> Tensor:
     """Rows (tensor, first element, elements of the tensor) that cover all tensors, a program each."""
     rows = [(i, start, n) for i, n in enumerate(numels) for start in range(0, n, BLOCK)]
-    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3).to(device)
+    return torch.tensor(rows, dtype=torch.int64, device="cpu").reshape(-1, 3).to(device)
 
 
 @triton.jit

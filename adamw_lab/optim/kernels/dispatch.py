@@ -61,11 +61,15 @@ def choose_kernel(row: list[Tensor], forced: str | None = None) -> str:
     """The kernel for one parameter; `row` is the parameter, its gradient and its moments.
 
     Raises:
-        RuntimeError: the forced kernel cannot serve it; the message says why.
+        RuntimeError: the forced kernel cannot serve it, or none can; the message says why.
     """
+    shape = row[0].shape
+    if any(t.shape != shape for t in row):  # a parameter that was given other data keeps its old state
+        raise RuntimeError(f"cannot move a parameter of shape {tuple(shape)}: parameter, gradient and state differ in "
+                           f"shape: {', '.join(str(tuple(t.shape)) for t in row)}")
     if forced is not None:
         if reason := why_not(forced, row):
-            raise RuntimeError(f"kernel {forced!r} cannot serve a parameter of shape {tuple(row[0].shape)}: {reason}")
+            raise RuntimeError(f"kernel {forced!r} cannot serve a parameter of shape {tuple(shape)}: {reason}")
         return forced
     kernel = TABLE.get((row[0].device.type, row[0].dtype), "eager")
     return "eager" if why_not(kernel, row) else kernel
@@ -78,14 +82,12 @@ def why_not(kernel: str, row: list[Tensor]) -> str | None:
     if not installed(kernel):
         return f"{REQUIRES[kernel]} is not installed"
     p = row[0]
-    dtype, device, shape = p.dtype, p.device, p.shape
+    dtype, device = p.dtype, p.device
     if TABLE.get((device.type, dtype)) != kernel and not _interpreted(kernel, p):
         return f"it does not serve {dtype} on {device.type}"
     for t in row:
         if t.dtype != dtype or t.device != device:
             return "parameter, gradient and state differ in dtype or device"
-        if t.shape != shape:  # a parameter that was given other data keeps its old state
-            return "parameter, gradient and state differ in shape"
         if not _has_memory(type(t)):
             return f"a {type(t).__name__} has no memory of its own"
     if any(t.stride() != p.stride() for t in row) or not _dense(p.shape, p.stride()):

@@ -15,10 +15,10 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
         vmax = tensors.max_exp_avg_sqs[i] if tensors.max_exp_avg_sqs else None
         g, m, v = tensors.grads[i], tensors.exp_avgs[i], tensors.exp_avg_sqs[i]
         pruned = is_pruned(v) if terms.prune else None
-        _keep(m, terms.keep_m)
-        _keep(v, terms.keep_v)
+        keep_moment(m, terms.keep_m)
+        keep_moment(v, terms.keep_v)
         if vmax is not None:
-            _keep(vmax, terms.keep_v)
+            keep_moment(vmax, terms.keep_v)
         if not (isinstance(terms.grad_factor, float) and terms.grad_factor == 1.0):
             g = g * terms.grad_factor
         if terms.clip_scale is not None:
@@ -33,10 +33,15 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
 def norm(tensors: Tensors) -> Tensor:
     """The 2-norm of all gradients, 0-d; in float32 where they are narrower.
 
-    In half precision it would overflow beyond 65504, and clipping by it would silently stop all training.
+    In half precision it would overflow beyond 65504, and clipping by it would silently stop all training. Where it
+    overflows float32 too it is taken in float64, if that can be seen without waiting for a device.
     """
     wide = torch.promote_types(tensors.grads[0].dtype, torch.float32)
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors.grads, 2, wide)))
+    total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors.grads, 2, wide)))
+    if total.is_cpu and total.isinf() and wide is torch.float32:
+        norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in tensors.grads]
+        total = torch.linalg.vector_norm(torch.stack(norms))
+    return total
 
 
 def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
@@ -60,7 +65,8 @@ def fill_pruned(pruned: Tensor, p: Tensor, m: Tensor, v: Tensor, vmax: Tensor | 
         vmax.masked_fill_(pruned, 0.0)
 
 
-def _keep(x: Tensor, factor: Scalar) -> None:
+def keep_moment(x: Tensor, factor: Scalar) -> None:
+    """Multiply a moment by what is kept of it."""
     if isinstance(factor, Tensor):  # a factor of 0 also clears inf and NaN, which a product would not
         x.copy_(torch.where(factor == 0, 0.0, x * factor))
     elif factor == 0.0:
