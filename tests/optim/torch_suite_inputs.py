@@ -198,3 +198,10 @@ def train(optimizer, params, count, seed=0):
 def steps(optimizer):
     """Every parameter's step number."""
     return [float(state["step"]) for state in optimizer.state.values()]
+
+
+def gathered(optimizer, taken):
+    """The step number of a parameter after so many steps of the optimizer: those since the last full reset."""
+    group = optimizer.param_groups[0]
+    interval = group["reset_interval"] if group["restart_bias_correction"] else 0
+    return float(taken if not interval or taken < interval else taken % interval + 1)
