@@ -123,6 +123,12 @@ def test_five_tasks_leave_a_place_for_the_legend():
     assert all(ax.get_title("left") for ax in panels) and not spare.axison and spare.get_legend() is not None
 
 
+def test_in_a_narrow_figure_tasks_are_lower_and_leave_no_place():
+    with at_width(3.3):
+        figure = sensitivity_figure(["gpt"] * 5, [TRIALS] * 5)
+    assert len(figure.axes) == 5 and len(figure.legends) == 1 and figure.get_figheight() < 11
+
+
 def test_expected_best_falls_to_the_best():
     line = expected_best_figure(["gpt"], [TRIALS]).axes[0].get_lines()[0]
     assert line.get_xdata().tolist() == [1, 2, 3, 4]
