@@ -16,6 +16,7 @@ from adamw_lab.figures.effects import (
     size_figure,
     spam_figure,
 )
+from adamw_lab.figures.style import at_width
 from adamw_lab.figures.tuning import expected_best_figure, profiles_figure, sensitivity_figure
 
 

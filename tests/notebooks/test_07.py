@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+pytestmark = pytest.mark.timeout(300)  # it trains for longer than the others
+
 
 def test_gates_learn_what_no_optimizer_teaches_the_plain_network(said):
     assert re.search(r"solved by (LSTM, AdamW; )?GRU, AdamW", said)
