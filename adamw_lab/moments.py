@@ -35,7 +35,7 @@ def trace_adam(gradients: np.ndarray, *, betas: tuple[float, float] = (0.9, 0.99
 
 
 def sparse_travel(optimizers: Sequence[str], shares: Sequence[float], *, steps: int = 2000, repeats: int = 16,
-                  seed: int = 0) -> pd.DataFrame:
+                  seed: int = 0, betas: tuple[float, float] | None = None) -> pd.DataFrame:
     """How far a weight gets whose gradient is 1 at a random share of the steps and 0 at the others.
 
     Args:
@@ -43,6 +43,7 @@ def sparse_travel(optimizers: Sequence[str], shares: Sequence[float], *, steps: 
         shares: in (0, 1].
         steps, repeats: length of a run, and how many are averaged.
         seed: of the choice of the steps, the same for all optimizers.
+        betas: Adam's; None (default): its own.
 
     Returns:
         A row an optimizer and share: `optimizer`, `share`, `travel`: the mean distance by that of a weight with a
@@ -58,7 +59,7 @@ def sparse_travel(optimizers: Sequence[str], shares: Sequence[float], *, steps: 
     gradients = np.column_stack([drawn.reshape(steps, -1), np.ones(steps)])
     tables = []
     for name in optimizers:
-        distances = -respond(name, gradients).sum(axis=0)
+        distances = -respond(name, gradients, betas=betas if name == "adam" else None).sum(axis=0)
         travel = distances[:-1].reshape(len(shares), repeats).mean(axis=1) / distances[-1]
         tables.append(pd.DataFrame({"optimizer": name, "share": shares, "travel": travel}))
     return pd.concat(tables, ignore_index=True)

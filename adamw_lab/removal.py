@@ -1,8 +1,9 @@
 """What AdamWPrune would remove from a trained network, by any score, without removing it; and how far scores agree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -48,8 +49,8 @@ class Candidates:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, optimizer: AdamWPrune) -> Self:
-        """Those of an optimizer that has taken a step.
+    def of(cls, optimizer: AdamWPrune, names: Mapping[str, str] = MappingProxyType({})) -> Self:
+        """Those of an optimizer that has taken a step; `names`: of a weight -> what the layer is called instead.
 
         Raises:
             ValueError: it has taken none, or has nothing to prune.
@@ -61,7 +62,8 @@ class Candidates:
         layers = []
         for entry in entries:
             by_m, by_v = corrections(entry)
-            layers.append(Layer(str(entry.key), entry.weight.detach().clone(), entry.state["exp_avg"] / by_m,
+            name = str(entry.key)
+            layers.append(Layer(names.get(name, name), entry.weight.detach().clone(), entry.state["exp_avg"] / by_m,
                                 entry.state["exp_avg_sq"] / by_v, entry.mask()))
         return cls(layers)
 

@@ -96,13 +96,18 @@ def _checked_size(size: int) -> int:
     return size
 
 
-def spike_scores(gradients: Tensor) -> Tensor:
-    """The gradient spike score of SPAM (arXiv 2501.06842): |g_t| by the mean of |g| over time, element by element.
+def spike_scores(gradients: Tensor, history: int = 100, least: int = 10) -> Tensor:
+    """The gradient spike score of SPAM (arXiv 2501.06842), by what is known at each step: |g_t| by the mean of |g|.
 
-    `gradients` is [T, …] and so is the result; the paper speaks of a spike above 50.
+    Element by element, the mean over up to `history` steps before t, as in `norm_scores`. The paper looks back on a run
+    that has ended and takes the mean over all of it, later steps included; it speaks of a spike above 50.
+    `gradients` is [T, …] and so is the result, which is 0 for the first `least` steps.
     """
     sizes = gradients.abs()
-    return sizes / sizes.mean(dim=0)
+    scores = torch.zeros_like(sizes)
+    for t in range(least, len(sizes)):
+        scores[t] = sizes[t] / sizes[max(0, t - history) : t].mean(dim=0)
+    return scores
 
 
 def norm_scores(norms: Sequence[float] | Tensor, history: int = 100, least: int = 10) -> Tensor:

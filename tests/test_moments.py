@@ -37,6 +37,12 @@ def test_a_rare_gradient_carries_sgd_by_its_share_and_adam_by_its_root():
     assert table["adam", 1.0] == pytest.approx(1.0, rel=1e-9)
 
 
+def test_a_rare_gradient_is_carried_by_the_betas_that_are_asked_for():
+    usual, asked = (sparse_travel(["sgd_plain", "adam"], [0.01], betas=betas) for betas in (None, (0.9, 0.9)))
+    sgd, adam = usual["travel"] / asked["travel"]
+    assert sgd == 1 and adam > 1.3, "a v that forgets between gradients ends the root"
+
+
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"Invalid share: 0.0; allowed: in \(0, 1\]"):
         sparse_travel(["adam"], [0.0])

@@ -44,6 +44,12 @@ def candidates():
     return Candidates.of(trained()[0])
 
 
+def test_layers_are_called_as_asked():
+    optimizer = trained()[0]
+    first, *others = [layer.name for layer in Candidates.of(optimizer).layers]
+    assert [layer.name for layer in Candidates.of(optimizer, {first: "the first"}).layers] == ["the first", *others]
+
+
 @given(sparsity=st.floats(0, 0.999), importance=st.sampled_from(list(IMPORTANCE)))
 def test_as_many_go_as_asked_for_and_their_sizes_add_up(candidates, sparsity, importance):
     masks = candidates.masks(importance, sparsity)

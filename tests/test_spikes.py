@@ -58,9 +58,12 @@ def test_a_clipped_spike_does_less():
     assert clipped["second_moment"][60] < 0.3 * plain["second_moment"][60]
 
 
-def test_scores_are_sizes_by_their_mean():
-    gradients = torch.tensor([[1.0, -2.0], [-1.0, 2.0], [4.0, 2.0]])
-    torch.testing.assert_close(spike_scores(gradients), gradients.abs() / torch.tensor([2.0, 2.0]))
+def test_scores_are_sizes_by_their_mean_over_the_steps_before():
+    gradients = torch.tensor([[9.0, -9.0], [1.0, -2.0], [-3.0, 2.0], [4.0, 8.0]])
+    scores = spike_scores(gradients, history=2, least=2)
+    torch.testing.assert_close(scores, torch.tensor([[0, 0], [0, 0], [3 / 5, 2 / 5.5], [2.0, 4.0]]))
+    gradients[3] = 1e6
+    torch.testing.assert_close(spike_scores(gradients, history=2, least=2)[:3], scores[:3])
 
 
 def test_norms_are_held_against_those_before_them():

@@ -26,9 +26,10 @@ def fig_counterexample(ax: Axes, paths: Mapping[bool, pd.DataFrame]) -> None:
 
 
 def fig_turning(ax: Axes, problems: Mapping[str, tuple[float, int]], longest: float = 1e5) -> None:
-    """Way from the minimum by way towards it, by how long v remembers, 1 / (1 - beta2) steps; above 1 is wrong.
+    """Movement away from the minimum by movement towards it, by how long v remembers, 1 / (1 - beta2) steps.
 
-    A line for each (size, period) of `rare_gradients`, a dot where it turns; AMSGrad beside it, which never turns.
+    Above 1 Adam is wrong. A line for each (size, period) of `rare_gradients`, a dot where it turns; AMSGrad beside it,
+    which never turns.
     """
     memory = np.geomspace(1.02, longest, 200)
     beta2 = 1 - 1 / memory
@@ -40,8 +41,8 @@ def fig_turning(ax: Axes, problems: Mapping[str, tuple[float, int]], longest: fl
         turn = turning_point(size, period)
         ax.plot(1 / (1 - turn), 1, "o", color="black", markersize=3.5)
         ax.annotate(f"β₂ = {turn:.4f}", (1 / (1 - turn), 1), (0, 4), textcoords="offset points", fontsize=7)
-    ax.set(xscale="log", yscale="log", xlabel="memory of v, 1 / (1 − β₂) (steps)", ylabel="way from by way towards",
-           xlim=(1, 1.5 * longest))
+    ax.set(xscale="log", yscale="log", xlabel="memory of v, 1 / (1 − β₂) (steps)",
+           ylabel="movement away /\nmovement towards", xlim=(1, 1.5 * longest))
     ax.legend(loc="upper right", fontsize=6.5)
 
 

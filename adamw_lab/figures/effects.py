@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from adamw_lab.analysis.recorded import MEASURE, against, floor, gains_by_size, noise_of, spared
-from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, share_row_labels, stacks
 
 TITLES = {"lstm": "LSTM, adding problem", "gpt": "GPT, Python's manual", "resnet18": "ResNet-18, digits",
           "fashion": "ResNet-18, Fashion", "resnet50": "ResNet-50, digits", "lenet5": "LeNet-5, digits"}
@@ -50,10 +50,14 @@ def fig_effects(ax: Axes, effects: pd.DataFrame, labels: Sequence[str], noise: f
 
 
 def task_panels(tasks: Sequence[str], height: float) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Titled axes for the tasks, three a row and each row `height` inches, and the places that are left, empty."""
-    columns = min(3, len(tasks))
+    """Titled axes for the tasks, three a row and each row `height` inches, and the places that are left, empty.
+
+    In a narrow figure they stand under each other, are lower, and no place is left.
+    """
+    narrow = stacks(7.0)
+    columns = 1 if narrow else min(3, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure, axes = new_figure(columns, rows=rows, width=7.0, height=height * rows)
+    figure, axes = new_figure(columns, rows=rows, width=7.0, height=(0.75 * height if narrow else height) * rows)
     panels, spare = axes[: len(tasks)], axes[len(tasks):]
     for ax, task in zip(panels, tasks, strict=True):
         ax.set_title(TITLES[task])
@@ -67,7 +71,7 @@ def name_lines(figure: Figure, spare: Sequence[Axes], handles: Sequence[Line2D])
     if spare:
         spare[0].legend(handles=handles, loc="center")
     else:
-        figure.legend(handles=handles, loc="outside upper center", ncols=4)
+        figure.legend(handles=handles, loc="outside upper center", ncols=4 if figure.get_figwidth() > 5 else 2)
 
 
 def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
@@ -91,12 +95,10 @@ def optimizers_figure(tasks: Sequence[str], defaults: Sequence[pd.DataFrame],
         ends = (-1e2, -1e1, -1.0, 0.0, 1.0, 1e1) if scale > 1 else (-1e-1, -1e-3, 0.0, 1e-3, 1e-1)
         ticks = [tick for tick in ends if tick == 0 or abs(tick) > 2 * least]
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        if not ax.get_subplotspec().is_first_col():
-            ax.set_yticklabels([])
-    if spare:
-        faces = {"defaults": "white", "tuned": GREY}
-        name_lines(figure, spare, [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
-                                   for label, face in faces.items()])
+    share_row_labels(axes)
+    faces = {"defaults": "white", "tuned": GREY}
+    name_lines(figure, spare, [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
+                               for label, face in faces.items()])
     return figure
 
 
@@ -117,6 +119,7 @@ def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
         right.set(title=f"{network}: none spoilt", xlabel="better than AdamW by (nats)")
         for ax in (left, right):
             ax.xaxis.set_major_locator(MaxNLocator(4))
+    share_row_labels(axes)
     faces = {"gradients × 100": GREY, "noise, norm × 100": "white"}
     name_lines(figure, (), [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
                             for label, face in faces.items()])
@@ -154,8 +157,11 @@ def betas_figure(runs: pd.DataFrame, gpt: pd.DataFrame) -> Figure:
         effects = against(own, default, "test_loss")
         labels = ["({}, {})".format(*arm.removeprefix(prefix).split("_")) for arm in effects["arm"]]
         fig_effects(ax, effects, labels, floor(own, "test_loss", default))
-        ax.set(title=title, xlabel="gain on default (nats)", ylabel="(β₁, β₂)")
+        ax.set(title=title, xlabel="gain on default (nats)")
         ax.xaxis.set_major_locator(MaxNLocator(4))
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("(β₁, β₂)")
+    share_row_labels(axes)
     return figure
 
 
@@ -170,6 +176,7 @@ def decay_figure(runs: pd.DataFrame) -> Figure:
         fig_effects(ax, table, labels, floor(runs, measure, "wd0"))
         ax.set(title=title, xlabel="smaller than without decay by (nats)")
         ax.xaxis.set_major_locator(MaxNLocator(4))
+    share_row_labels(axes)
     return figure
 
 

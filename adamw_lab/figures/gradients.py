@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adamw_lab.cliff import cliff_loss
-from adamw_lab.figures.style import COLOURS, NAMES, new_figure
+from adamw_lab.figures.style import COLOURS, NAMES, OTHER_COLOURS, new_figure
 from adamw_lab.training.gradients import gradient_by_layer, gradient_by_time
 from adamw_lab.vanishing import deep_networks, recurrent_networks, some_sequences
 
-# Networks are no optimizers: the hues of Okabe and Ito in another order, told apart by the dashes of the plain one too.
-NETWORKS = {"RNN": ("#000000", "-"), "RNN, radius 1": ("#000000", "--"), "RNN, radius 1.5": ("#000000", ":"),
-            "LSTM": ("#CC79A7", "-"), "GRU": ("#009E73", "-"), "plain": ("#000000", "-"), "residual": ("#D55E00", "-")}
+# Networks are not optimizers: no colour is shared with one.
+NETWORKS = {"RNN": ("#202020", "-"), "RNN, radius 1": ("#202020", "--"), "RNN, radius 1.5": ("#202020", ":"),
+            "LSTM": (OTHER_COLOURS["purple"], "-"), "GRU": (OTHER_COLOURS["green"], "-"), "plain": ("#202020", "-"),
+            "residual": (OTHER_COLOURS["rose"], "-")}
 """name -> colour and dashes."""
 CLIPPED = " + clip"
 

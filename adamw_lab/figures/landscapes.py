@@ -21,7 +21,7 @@ from adamw_lab.landscapes import LANDSCAPES, Landscape, get_landscape
 
 CLASSICS = ("sgd_plain", "sgd", "adagrad", "rmsprop", "adam")
 FLOOR = 1e-8
-"""Losses closer than this to the lowest, and shorter steps, are drawn here."""
+"""Losses closer than this to the lowest are drawn here, shorter steps not at all."""
 _best_lr = lru_cache(maxsize=1000)(best_lr)
 _GROUND = ("#FFFFFF", "#F8F8F6", "#F1F1EE", "#EAEAE6", "#E3E3DE", "#DCDCD6", "#D5D5CE", "#CECEC6", "#C7C7BE")
 
@@ -103,9 +103,13 @@ def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataF
 
 
 def fig_strides(ax: Axes, run: pd.DataFrame, name: str) -> None:
-    """The length of each step along x (strong) and along y (faint, dashed) of one run, on a logarithmic axis."""
+    """The length of each step along x (strong) and along y (faint, dashed) of one run, on a logarithmic axis.
+
+    Where a step is shorter than `FLOOR` the line is broken.
+    """
     for coordinate, alpha, dashes in (("x", 1.0, "-"), ("y", 0.55, (0, (2, 1)))):
-        move_line(ax, coordinate, run["step"][1:], run[coordinate].diff().abs()[1:].clip(lower=FLOOR),
+        lengths = run[coordinate].diff().abs()[1:]
+        move_line(ax, coordinate, run["step"][1:], lengths.where(lengths >= FLOOR),
                   color=look(name)["color"], alpha=alpha, linestyle=dashes, label=f"along {coordinate}")
     ax.set(yscale="log", xlabel="step", ylabel="length of a step")
     ax.yaxis.set_minor_formatter(NullFormatter())
@@ -138,8 +142,8 @@ def landscapes_figure(steps: int = 200, seed: int = 0) -> Figure:
     axes = figure.subplots(-(-len(names) // columns), columns)
     for ax, name in zip(axes.flat, names, strict=True):
         fig_trajectories(ax, name, steps=steps, seed=seed)
-        ax.set_title(LANDSCAPES[name].title)
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns + 2,
+        ax.set_title(LANDSCAPES[name].title, fontsize=8.5 if columns == 3 else 7)
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * columns - 1,
                   handlelength=1.6, columnspacing=1.2)
     return figure
 

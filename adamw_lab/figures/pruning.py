@@ -9,14 +9,17 @@ from matplotlib.figure import Figure
 
 from adamw_lab.analysis.recorded import compare
 from adamw_lab.analysis.stats import Effect
-from adamw_lab.figures.style import new_figure
+from adamw_lab.figures.style import OTHER_COLOURS, new_figure
 
-# Scores are not optimizers: they have colours of their own, of the same colour-blind safe set.
+# Scores are not optimizers: no colour is shared with one.
 SCORES = {
-    "hybrid": ("#D55E00", "P"), "magnitude": ("#000000", "o"), "fisher": ("#0072B2", "s"),
-    "random": ("#9A9A9A", "x"), "gradient_magnitude": ("#56B4E9", "^"), "movement_to_zero": ("#009E73", "D"),
-    "coherence": ("#E69F00", "v"), "variance": ("#CC79A7", "<"), "saliency": ("#8C564B", ">"),
+    "hybrid": (OTHER_COLOURS["purple"], "P"), "magnitude": ("#202020", "o"), "fisher": (OTHER_COLOURS["green"], "s"),
+    "random": ("#9A9A9A", "x"), "gradient_magnitude": (OTHER_COLOURS["cyan"], "^"),
+    "movement_to_zero": (OTHER_COLOURS["wine"], "D"), "coherence": (OTHER_COLOURS["sand"], "v"),
+    "variance": (OTHER_COLOURS["rose"], "<"), "saliency": (OTHER_COLOURS["teal"], ">"),
 }
+LINEAR = 2.0
+"""Points up to which a gain on magnitude is drawn to scale where others are ten times as large."""
 
 
 def fig_pruning(ax: Axes, runs: pd.DataFrame, metric: str = "validation_accuracy") -> None:
@@ -57,7 +60,8 @@ def pruning_figure(runs: pd.DataFrame, history: pd.DataFrame) -> Figure:
 def fig_against_magnitude(ax: Axes, runs: pd.DataFrame, sparsities: Sequence[float]) -> None:
     """Each way to prune less magnitude by AdamWPrune at each sparsity, test accuracy paired by seed, with intervals.
 
-    `runs` has arms named `<score>_<sparsity>`; those of the baseline pruners begin with `gradual_`.
+    `runs` has arms named `<score>_<sparsity>`; those of the baseline pruners begin with `gradual_`. Where a gain would
+    hide the others, the axis is logarithmic beyond `LINEAR` points.
     """
     arms = runs["arm"].str.extract(r"^(\w+)_(0\.\d+)$")[0].dropna().unique()
     others = [name for name in arms if name not in ("magnitude", "random")]
@@ -71,6 +75,13 @@ def fig_against_magnitude(ax: Axes, runs: pd.DataFrame, sparsities: Sequence[flo
     ax.axvline(0, color="#606060", linewidth=0.8)
     ax.set_yticks(range(len(sparsities)), [f"{sparsity:.0%}" for sparsity in sparsities])
     ax.set(xlabel="better than magnitude by (points)", ylabel="weights pruned", ylim=(len(sparsities) - 0.4, -0.6))
+    if max(abs(limit) for limit in ax.get_xlim()) > 10 * LINEAR:
+        ax.set_xscale("symlog", linthresh=LINEAR, linscale=2)
+        ticks = [tick for tick in (-30, -10, -2, -1, 0, 1, 2, 10, 30)
+                 if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
+        ax.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+        ax.set_xticks([], minor=True)
+        ax.set_xlabel(f"better than magnitude by (points,\nbeyond {LINEAR:g} logarithmic)")
     ax.grid(axis="y", visible=False)
 
 
@@ -88,5 +99,5 @@ def scores_figure(runs: pd.DataFrame) -> Figure:
     left.set_xticks([100 * sparsity for sparsity in sparsities])
     left.legend(loc="lower left")
     fig_against_magnitude(right, runs, sparsities)
-    right.legend(fontsize=6)
+    right.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1, borderaxespad=0.1)
     return figure

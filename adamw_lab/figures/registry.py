@@ -76,7 +76,7 @@ FIGURES: dict[str, Recorded] = {
     "amsgrad": Recorded(
         amsgrad_figure, (), "04_adamw_adv.ipynb",
         "The counterexample of Reddi et al. Left, x over the steps: Adam leaves the minimum at -1, AMSGrad finds it. "
-        "Right, how far a period takes x from the minimum by how far towards it, against the memory of v: Adam errs "
+        "Right, the movement of a period away from the minimum by that towards it, against the memory of v: Adam errs "
         "where it is above 1, up to the dot."),
     "switches": Recorded(
         switches_figure, ("switches.csv",), "04_adamw_adv.ipynb",
@@ -86,7 +86,7 @@ FIGURES: dict[str, Recorded] = {
     "spike": Recorded(
         spike_figure, (), "05_adamw_spam.ipynb",
         "One gradient a hundred times too long in a noisy quadratic bowl: the second moment remembers it for hundreds "
-        "of steps, in which AdamW's weights hardly move."),
+        "of steps, in which AdamW's weights move about half as far as before."),
     "pruning-quick": Recorded(
         pruning_figure, _study("pruning-quick"), "06_adamw_prune.ipynb",
         "ResNet-18 on the digits: validation accuracy against the share of weights pruned, for four scores, three "

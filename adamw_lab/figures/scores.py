@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from adamw_lab.figures.lines import keep_lines, move_line
+from adamw_lab.figures.style import OTHER_COLOURS
 from adamw_lab.pruning import SCHEDULES, sparsity_at
 from adamw_lab.pruning.schedules import check_schedule
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+COLOURS = tuple(OTHER_COLOURS.values())
 
 
 def fig_agreement(ax: Axes, table: pd.DataFrame) -> None:

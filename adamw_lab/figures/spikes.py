@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from adamw_lab.figures.lines import keep_lines, mark_spike, move_line
-from adamw_lab.figures.style import COLOURS, NAMES, WIDTH, new_figure
+from adamw_lab.figures.style import COLOURS, NAMES, OTHER_COLOURS, WIDTH, new_figure
 from adamw_lab.optim import build_optimizer
 from adamw_lab.spikes import descend_bowl
 
@@ -16,14 +16,16 @@ QUANTITIES = {"loss": "loss", "first_moment": "m, root mean square", "second_mom
               "update": "change of a weight", "grad_norm": "gradient norm"}
 
 
-def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Mapping[int, float]) -> None:
-    """One quantity of `spikes.descend_bowl` over the steps, a line for each optimizer (a key of `NAMES`).
+def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Mapping[int, float],
+             colours: Mapping[str, str] = COLOURS) -> None:
+    """One quantity of `spikes.descend_bowl` over the steps, a line for each optimizer.
 
-    Dotted lines mark the spikes. A second call with the same axes moves what is there.
+    The keys of `runs` are those of `NAMES`, or others that have a place in `colours`. Dotted lines mark the spikes. A
+    second call with the same axes moves what is there.
     """
     marks = {mark_spike(ax, step) for step in spikes}
     for name, run in runs.items():
-        move_line(ax, name, run["step"], run[column], color=COLOURS[name], label=NAMES[name])
+        move_line(ax, name, run["step"], run[column], color=colours[name], label=NAMES[name])
     keep_lines(ax, marks | set(runs))
     if ax.get_yscale() != "log":
         ax.set(yscale="log", xlabel="step", ylabel=QUANTITIES[column])
@@ -32,16 +34,19 @@ def fig_bowl(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str, spikes: Ma
     ax.autoscale_view()
 
 
-def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame]) -> None:
-    """Precision against recall of detectors, a line each and a point a threshold, but those above which none is called.
+def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame], quantity: str) -> None:
+    """Precision or recall of detectors in % against the threshold, a line each; where nothing is called, no precision.
 
     Args:
         curves: name of the detector -> table of `spikes.precision_recall`.
+        quantity: "precision" or "recall".
     """
-    for (name, curve), colour, marker in zip(curves.items(), ("#0072B2", "#D55E00", "#009E73"), "os^", strict=False):
-        ax.plot(100 * curve["recall"], 100 * curve["precision"], color=colour, marker=marker, label=name)
-    ax.set(xlabel="spikes that are found (%)", ylabel="calls that are right (%)", xlim=(-4, 104), ylim=(-4, 104))
-    ax.legend(loc="lower left")
+    label = {"precision": "calls that are right (%)", "recall": "spikes that are found (%)"}[quantity]
+    for (name, curve), colour, marker in zip(curves.items(), OTHER_COLOURS.values(), "os^", strict=False):
+        ax.plot(curve["threshold"], 100 * curve[quantity], color=colour, marker=marker, label=name)
+    ax.set(xscale="log", xlabel="threshold", ylabel=label, ylim=(-4, 104))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def fig_clipped(ax: Axes, table: pd.DataFrame) -> None:

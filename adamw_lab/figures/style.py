@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adamw_lab.optim.own import own_names
@@ -76,6 +77,10 @@ NAMES = Looks({
     "adamwprune": "AdamWPrune",
 }, _own_title)
 
+OTHER_COLOURS = {"purple": "#AA4499", "green": "#117733", "rose": "#CC6677", "teal": "#44AA99", "sand": "#C4B454",
+                 "cyan": "#88CCEE", "wine": "#661100"}
+"""Of what is no optimizer: scores, networks, detectors. Tol's muted palette, for the colour-blind, sand darkened."""
+
 WIDTH = 3.4
 """Inches of one column of a paper; 7 inches are two."""
 
@@ -140,12 +145,30 @@ def new_figure(columns: int = 1, *, rows: int = 1, width: float = WIDTH, height:
     use_style()
     asked = _width.get()
     if asked is not None:
-        if asked < SQUEEZE * width:
+        if stacks(width):
             rows, columns, height = rows * columns, 1, height * columns
         width = asked
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    for ax in axes.flat:
+        ax.set_title("", wrap=True)  # a title that would leave the figure goes on in a second line
     plt.close(figure)  # pyplot forgets it, so that a notebook shows it where it is asked for and not twice
     return figure, list(axes.flat)
+
+
+def stacks(width: float) -> bool:
+    """Whether `new_figure` would put panels made for `width` inches under each other, as within `at_width`."""
+    asked = _width.get()
+    return asked is not None and asked < SQUEEZE * width
+
+
+def share_row_labels(axes: Sequence[Axes]) -> None:
+    """Take away the labels of rows where the panel to the left has the same; panels under each other keep theirs.
+
+    Draw every panel with all its labels, then call this.
+    """
+    for ax in axes:
+        if not ax.get_subplotspec().is_first_col():
+            ax.set_yticklabels([])
 
 
 def save(figure: Figure, path: str | Path, formats: Sequence[str] = COMMITTED) -> list[Path]:

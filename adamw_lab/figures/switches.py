@@ -67,7 +67,7 @@ def fig_switches(ax: Axes, effects: pd.DataFrame) -> None:
         ax.plot(row.difference, height, "D", color="black", markersize=4)
     ax.axvline(0, color="#9A9A9A", linewidth=0.8)
     ax.set_yticks(range(len(effects)), effects["switches"])
-    ax.set(xlabel="difference in validation loss (nats)", ylim=(len(effects) - 0.5, -0.5))
+    ax.set(xlabel="difference in validation loss (nats),\nleft is better", ylim=(len(effects) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
 

@@ -12,7 +12,7 @@ from adamw_lab.models.images import SMALL, lenet5, mlp, resnet18, resnet50
 from adamw_lab.models.recurrent import gru, lstm, rnn
 from adamw_lab.suggest import did_you_mean
 
-__all__ = ["MODELS", "SMALL", "build_model", "model_options", "models_for", "parameter_count"]
+__all__ = ["MODELS", "SMALL", "build_model", "layer_names", "model_options", "models_for", "parameter_count"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lenet5": lenet5, "mlp": mlp, "resnet18": resnet18, "resnet50": resnet50,
@@ -59,6 +59,21 @@ def models_for(facts: dict[str, Any]) -> list[str]:
 def parameter_count(model: nn.Module) -> int:
     """Number of parameters, shared ones counted once."""
     return sum(p.numel() for p in model.parameters())
+
+
+def layer_names(model: nn.Module) -> dict[str, str]:
+    """Name of each weight matrix -> what to call it: one that is a bare number in a sequence by its kind, counted.
+
+    `1.weight` becomes `convolution 1`, `12.weight` `linear 3`; other names stay.
+    """
+    kinds, names = {nn.Conv2d: "convolution", nn.Linear: "linear"}, {}
+    counts = dict.fromkeys(kinds, 0)
+    for name, module in model.named_modules():
+        if type(module) in kinds:
+            counts[type(module)] += 1
+            given = f"{kinds[type(module)]} {counts[type(module)]}"
+            names[f"{name}.weight"] = given if name.isdigit() else f"{name}.weight"
+    return names
 
 
 def _facts(name: str) -> set[str]:

@@ -16,6 +16,7 @@ from adamw_lab.figures.effects import (
     size_figure,
     spam_figure,
 )
+from adamw_lab.figures.style import at_width
 from adamw_lab.figures.tuning import expected_best_figure, profiles_figure, sensitivity_figure
 
 
@@ -82,9 +83,9 @@ def test_size_has_gain_and_spikes_over_parameters():
 
 def test_betas_and_decays_are_held_against_their_defaults():
     pairs = {f"b{batch}_{pair}": loss for batch in (8, 64) for pair, loss in (("0.9_0.999", 1.0), ("0.8_0.999", 0.5))}
-    gpt = runs({"0.9_0.999": 1.0, "0.9_0.99": 0.7}).assign(optimizer="adamw")
+    gpt = runs({"0.9_0.999": 1.0, "0.8_0.999": 0.7}).assign(optimizer="adamw")
     left, _, last = betas_figure(runs(pairs).assign(optimizer="adamw"), gpt).axes
-    assert dots(last)[0][0] == pytest.approx(0.29) and last.get_yticklabels()[0].get_text() == "(0.9, 0.99)"
+    assert dots(last)[0][0] == pytest.approx(0.29) and last.get_title("left") == "GPT"
     assert dots(left)[0][0] == pytest.approx(0.49) and left.get_yticklabels()[0].get_text() == "(0.8, 0.999)"
     table = runs({"wd0": 1.0, "wd0.1": 0.8, "adam_l2_0.01": 1.2}, validation_loss=1.0, train_loss=0.5)
     left, right = decay_figure(table.assign(optimizer="adamw")).axes
@@ -129,6 +130,12 @@ def test_a_task_that_lacks_optimizers_keeps_the_rows_of_the_first():
 def test_five_tasks_leave_a_place_for_the_legend():
     *panels, spare = sensitivity_figure(["gpt"] * 5, [TRIALS] * 5).axes
     assert all(ax.get_title("left") for ax in panels) and not spare.axison and spare.get_legend() is not None
+
+
+def test_in_a_narrow_figure_tasks_are_lower_and_leave_no_place():
+    with at_width(3.3):
+        figure = sensitivity_figure(["gpt"] * 5, [TRIALS] * 5)
+    assert len(figure.axes) == 5 and len(figure.legends) == 1 and figure.get_figheight() < 11
 
 
 def test_expected_best_falls_to_the_best():

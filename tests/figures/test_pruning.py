@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from adamw_lab.figures import fig_pruning, new_figure, pruning_figure
-from adamw_lab.figures.pruning import scores_figure
+from adamw_lab.figures.pruning import fig_against_magnitude, scores_figure
 
 
 @pytest.fixture
@@ -50,5 +50,15 @@ def test_scores_are_held_against_magnitude_at_each_sparsity():
     left, right = scores_figure(pd.DataFrame(rows)).axes
     assert {line.get_label() for line in left.get_lines()} == {"dense", "hybrid", "magnitude", "random"}
     dots = {line.get_label(): line.get_xdata()[0] for line in right.get_lines() if len(line.get_xdata()) == 1}
+    assert right.get_xscale() == "linear"
     assert dots["hybrid"] == pytest.approx(-5) and dots["gradual movement"] == pytest.approx(5)
     assert [label.get_text() for label in right.get_yticklabels()] == ["90%", "50%"]
+
+
+def test_a_gain_that_would_hide_the_others_bends_the_axis():
+    rows = [{"arm": f"{name}_0.9", "seed": seed, "status": "finished", "test_accuracy": accuracy + 0.001 * seed}
+            for name, accuracy in (("magnitude", 0.9), ("hybrid", 0.89), ("gradual_movement", 0.5)) for seed in (0, 1)]
+    _, (ax,) = new_figure()
+    fig_against_magnitude(ax, pd.DataFrame(rows), [0.9])
+    assert ax.get_xscale() == "symlog" and "logarithmic" in ax.get_xlabel()
+    assert {"-30", "-1", "0"} <= {text.get_text() for text in ax.get_xticklabels()}

@@ -42,14 +42,15 @@ def test_the_bowl_marks_its_spikes(ax):
 
 
 def test_detection_and_clipping_are_in_percent(ax):
-    fig_detection(ax, {"a": pd.DataFrame({"threshold": [1], "precision": [0.5], "recall": [0.25]})})
-    assert ax.lines[0].get_xydata().tolist() == [[25.0, 50.0]]
+    fig_detection(ax, {"a": pd.DataFrame({"threshold": [1], "precision": [0.5], "recall": [0.25]})}, "recall")
+    assert ax.lines[0].get_xydata().tolist() == [[1.0, 25.0]]
     fig_clipped(ax, pd.DataFrame({"theta": [50.0], "clipped": [0.01]}))
     assert ax.lines[1].get_xydata().tolist() == [[50.0, 1.0]]
 
 
 def test_where_nothing_is_called_or_clipped_there_is_no_dot(ax):
-    fig_detection(ax, {"a": pd.DataFrame({"threshold": [1, 9], "precision": [0.5, math.nan], "recall": [0.25, 0.0]})})
+    curve = pd.DataFrame({"threshold": [1, 9], "precision": [0.5, math.nan], "recall": [0.25, 0.0]})
+    fig_detection(ax, {"a": curve}, "precision")
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [50.0, math.nan])
     fig_clipped(ax, pd.DataFrame({"theta": [10.0, 50.0], "clipped": [0.01, 0.0]}))
     assert ax.lines[1].get_xydata().tolist() == [[10.0, 1.0]] and ax.get_xlim()[1] > 50

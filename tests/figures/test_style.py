@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, SPARE_COLOURS, SPARE_MARKERS, at_width, new_figure, save
+from adamw_lab.figures.gradients import NETWORKS
+from adamw_lab.figures.pruning import SCORES
+from adamw_lab.figures.style import (
+    COLOURS,
+    MARKERS,
+    NAMES,
+    OTHER_COLOURS,
+    SPARE_COLOURS,
+    SPARE_MARKERS,
+    at_width,
+    new_figure,
+    save,
+    share_row_labels,
+    stacks,
+)
 from adamw_lab.optim import OPTIMIZERS, register
 
 # Machado, Oliveira, Fernandes 2009, severity 1.
@@ -95,3 +109,30 @@ def test_panels_stand_in_rows_and_in_a_narrow_figure_under_each_other():
         figure, axes = new_figure(2, rows=2, width=7.0, height=4.0)
     assert [ax.get_subplotspec().rowspan.start for ax in axes] == [0, 1, 2, 3]
     assert tuple(figure.get_size_inches()) == (3.0, 8.0)
+
+
+def test_a_row_has_its_labels_once_and_panels_under_each_other_each_their_own():
+    for width, labels in ((None, [2, 0, 2, 0]), (3.0, [2, 2, 2, 2])):
+        with at_width(width):
+            assert stacks(7.0) == (width is not None)
+            _, axes = new_figure(2, rows=2, width=7.0)
+            for ax in axes:
+                ax.set_yticks([0, 1], ["a", "b"])
+            share_row_labels(axes)
+        assert [sum(bool(text.get_text()) for text in ax.get_yticklabels()) for ax in axes] == labels
+
+
+def test_a_title_that_is_too_long_for_the_figure_goes_on_beneath():
+    with at_width(3.3):
+        figure, (ax,) = new_figure(width=3.3)
+        ax.set_title("A title that is far too long for a figure as narrow as this one")
+        figure.draw_without_rendering()
+    (title,) = (text for text in ax.get_children() if getattr(text, "get_text", str)().startswith("A title"))
+    extent = title.get_window_extent()
+    assert extent.x1 <= figure.bbox.width and extent.height > 20, "two lines"
+
+
+def test_scores_and_networks_have_no_optimizers_colour():
+    others = {colour for colour, _ in (*SCORES.values(), *NETWORKS.values())}
+    assert not (others | set(OTHER_COLOURS.values())) & {*COLOURS.values(), *SPARE_COLOURS}
+    assert len({colour for colour, _ in SCORES.values()}) == len(SCORES)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adamw_lab.models import MODELS, SMALL, build_model, models_for, parameter_count
+from adamw_lab.models import MODELS, SMALL, build_model, layer_names, models_for, parameter_count
 
 
 @pytest.mark.parametrize(("name", "channels", "classes", "image_size", "millions"), [
@@ -125,3 +125,11 @@ def test_a_scaled_resnet_trains():
     logits = model(torch.randn(2, 3, 8, 8))
     logits.square().sum().backward()
     assert logits.shape == (2, 4) and all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_layers_of_a_sequence_are_called_by_their_kind():
+    lenet = build_model("lenet5", channels=1, classes=10, image_size=28)
+    assert list(layer_names(lenet).values()) == ["convolution 1", "convolution 2", "linear 1", "linear 2", "linear 3"]
+    assert set(layer_names(lenet)) == {name for name, p in lenet.named_parameters() if p.ndim >= 2}
+    resnet = build_model("resnet18", channels=3, classes=10, image_size=32, width=0.25)
+    assert all(name == called for name, called in layer_names(resnet).items())

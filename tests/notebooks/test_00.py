@@ -11,6 +11,7 @@ def test_it_finds_what_it_says(book, said):
     right = float(re.search(r"(\S+)% of 270 test images are read rightly; guessing would get about 10%", said)[1])
     assert 93 < right <= 100, "97.0 % was recorded; four standard errors of 270 images are 4.2 points"
     assert all(cell.execution_count for cell in book.cells if cell.cell_type == "code")
+    assert re.search(r"\ntest_accuracy +0\.9", said) and re.search(r"\nsteps +60\n", said), "its numbers are recorded"
 
 
 def test_it_names_the_studies_of_minutes(said):

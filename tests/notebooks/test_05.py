@@ -63,3 +63,36 @@ def test_the_first_update_after_a_reset_is_as_long_as_its_corrections_make_it(sa
         r"update is (\S+) times the learning rate without, and (\S+) times with the bias", said).groups()
     assert without == f"{0.1 / math.sqrt(0.001 / (1 - 0.999**3000)):.1f}" == "3.1"
     assert anew == "1.0"
+
+
+def test_the_papers_score_calls_what_stands_out_of_the_steps_before(said):
+    generator = torch.Generator().manual_seed(0)
+    wander = torch.cumsum(0.02 * torch.randn(1000, 1, generator=generator), 0).exp()
+    gradients = wander * torch.randn(1000, 64, generator=generator)
+    spikes = (torch.randperm(900, generator=generator)[:20] + 100).tolist()
+    gradients[spikes] *= 10.0
+    sizes = pd.DataFrame(gradients.abs().numpy())
+    called = (sizes / sizes.rolling(100, min_periods=10).mean().shift()).max(axis=1) > 50
+    found = int(re.search(r"The paper's score above 50 finds (\d+)%", said)[1])
+    assert found == pytest.approx(100 * called[spikes].mean(), abs=5.1), "one spike of twenty"
+    assert called.any() or "above 50 finds 0%; it calls nothing." in said
+
+
+def test_what_acts_before_a_spike_leaves_it_in_v_and_a_clip_keeps_it_out(said):
+    shares = {name: int(share) for share, name in re.findall(
+        r"(\d+)% \(([^)]+)\)", re.search(r"5\. In the 50 steps after the spike .*", said)[0])}
+    for name in ("AdamW", "forget m", "the note's: m × 0.5, v × 0.9"):
+        assert shares[name] < 60, "√v holds the spike"
+    assert min(shares["clip by element"], shares["reset both"]) > 75
+    assert re.search(r"the note's: m × 0.5, v × 0.9 +451\b", said) and re.search(r"clip by element +\d\d\b", said)
+
+
+def test_both_forms_of_the_clip_are_run(said):
+    found = re.search(r"clipped: (\d) of 8 by the corrected v, (\d) of 8 by the raw v", said)
+    corrected, raw = map(int, found.groups())
+    assert corrected < raw, "the raw v is far below the corrected one at the start"
+
+
+def test_its_key_numbers_are_recorded(said):
+    assert re.search(r"first update after a reset +3\.08", said) and re.search(r"recall of the note's 2 +1\.0", said)
+    assert re.search(r"clipped at theta 50 +0\.0007", said)

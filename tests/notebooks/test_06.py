@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from adamw_lab.data import load_data, make_batches
 from adamw_lab.models import build_model
+from adamw_lab.provenance import RECORDS
 
 WEIGHTS = 6 * 25 + 16 * 6 * 25 + 400 * 120 + 120 * 84 + 84 * 10
 BIASES = 6 + 16 + 120 + 84 + 10
@@ -60,11 +62,27 @@ def test_informed_scores_keep_the_network_alive_and_chance_does_not(said):
                 for name in ("hybrid", "magnitude, by hooks", "random, by hooks", "dense")}
     assert accuracy["dense"] > 93 and min(accuracy["hybrid"], accuracy["magnitude, by hooks"]) > 80
     assert accuracy["random, by hooks"] < 60
-    errors = re.search(r"Of 270 test images .* hybrid misreads (\d+) (more|fewer) than the dense one, that by "
-                       r"magnitude (\d+) (more|fewer), that by chance (\d+) more\.\n", said).groups()
+    errors = re.search(r"Of 270 test images .* hybrid misreads (\d+) (more|fewer) than the dense one, with hooks and "
+                       r"magnitude (\d+) (more|fewer), with hooks and chance (\d+) more\.\n", said).groups()
     for name, count, way in zip(("hybrid", "magnitude, by hooks", "random, by hooks"), errors[::2],
                                 (*errors[1::2], "more"), strict=True):
         more = int(count) * (1 if way == "more" else -1)
         assert more == pytest.approx(270 * (accuracy["dense"] - accuracy[name]) / 100, abs=0.3)
     least, most = map(int, re.search(r"Layers keep from (\d+)% to (\d+)% of their weights", said).groups())
     assert least <= 10 <= most, "a tenth is kept over all"
+
+
+def test_the_recorded_study_refutes_hybrid_on_both_networks(said):
+    gaps = []
+    for place in ("lenet5", "resnet18"):
+        runs = pd.read_csv(RECORDS / f"pruning-{place}-cpu.csv")
+        named = runs["arm"].str.extract(r"^(hybrid|magnitude)_0\.\d+$")[0]
+        by = runs.groupby(named)["test_accuracy"].mean()
+        gaps.append(f"{100 * (by['magnitude'] - by['hybrid']):.1f} points ({place})")
+    assert f"hybrid is worse than magnitude on 2 of 2 networks: {gaps[0]} and {gaps[1]}." in said
+
+
+def test_its_key_numbers_are_recorded(said):
+    assert float(re.search(r"\npruned +(\S+)", said)[1]) == pytest.approx(0.9, abs=1e-4)
+    assert float(re.search(r"bytes of m and v, AdamWPrune +(\S+)", said)[1]) == 8 * (WEIGHTS + BIASES)
+    assert float(re.search(r"study, resnet18, hybrid less magnitude +(\S+)", said)[1]) < -0.01

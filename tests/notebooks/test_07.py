@@ -2,9 +2,14 @@
 
 import re
 
+import pytest
+
+pytestmark = pytest.mark.timeout(300)  # it trains for longer than the others
+
 
 def test_gates_learn_what_no_optimizer_teaches_the_plain_network(said):
-    assert "solved by GRU, AdamW" in said or "solved by LSTM, AdamW; GRU, AdamW" in said
+    assert re.search(r"solved by (LSTM, AdamW; )?GRU, AdamW", said)
+    assert "the plain RNN is brought through by no optimizer" in said
     stuck = re.search(r"No better than knowing nothing: (.*)\.\n", said)[1]
     assert "RNN, AdamW" in stuck.split("; ") and "GRU, AdamW" not in stuck
     plain, residual = (int(re.search(text, said)[1]) for text in (
