@@ -67,7 +67,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
         `gigabytes_per_second` of the traffic that the rule must cause, and the copy's (`copy_gigabytes_per_second`);
         `state_bytes_per_parameter`; `transient_bytes`, by which a step raises the memory in use;
         `first_step_seconds_cold` (compiled code is not there yet) and `first_step_seconds_warm`; `steps` timed;
-        `threads`, `hardware`, `torch`, `numba`; `note`, which says so where a contender is not installed.
+        `device`, `threads`, `hardware`, `torch`, `numba`; `note`, which says so where a contender is not installed.
 
     Raises:
         ValueError: an unknown contender.
@@ -92,7 +92,7 @@ def bench_step_time(models: Mapping[str, Shapes] | None = None, contenders: Sequ
         count = sum(p.numel() for p in params)
         rows += [{"model": model, "parameters": count, **row} for row in found]
     data = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    return data.assign(threads=torch.get_num_threads(), hardware=hardware(), torch=installed("torch"),
+    return data.assign(device=device, threads=torch.get_num_threads(), hardware=hardware(), torch=installed("torch"),
                        numba=installed("numba"))
 
 
@@ -101,8 +101,8 @@ PASSES = 3
 
 COLUMNS = ["model", "parameters", "contender", "label", "seconds", "fused_seconds", "copy_seconds", "ratio",
            "gigabytes_per_second", "copy_gigabytes_per_second", "state_bytes_per_parameter", "transient_bytes",
-           "first_step_seconds_cold", "first_step_seconds_warm", "steps", "threads", "hardware", "torch", "numba",
-           "note"]
+           "first_step_seconds_cold", "first_step_seconds_warm", "steps", "device", "threads", "hardware", "torch",
+           "numba", "note"]
 
 
 def record_step_time(path: str | Path, **options: Any) -> pd.DataFrame:

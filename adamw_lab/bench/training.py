@@ -82,16 +82,23 @@ def _median_ratio(seconds: list[float], others: list[float]) -> float:
 
 
 def _timed(step: Step, steps: int) -> float:
-    start = perf_counter()
+    start = _now()
     for _ in range(steps):
         step()
-    return perf_counter() - start
+    return _now() - start
+
+
+def _now() -> float:
+    """The time at which all that was asked for so far is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter()
 
 
 def _ways(model: str, data: ImageData, fields: dict[str, Any], compile: bool) -> dict[str, tuple[Step, str]]:
     """name -> (one step, precision). Those to be compared closely are far from the tutorial, whose workers go on."""
     chosen = TrainConfig(**fields).resolved()
-    ways = {"tutorial": (_tutorial(model, data, fields["batch_size"]), "float32"),
+    ways = {"tutorial": (_tutorial(model, data, chosen), "float32"),
             "fit, float32": (_fit(TrainConfig(**fields, precision="float32").resolved()), "float32"),
             "fit, looking": (_fit(TrainConfig(**fields, telemetry_every=1).resolved()), chosen.precision),
             "fit": (_fit(chosen), chosen.precision),
@@ -135,19 +142,19 @@ def _bare(config: TrainConfig) -> Step:
     return step
 
 
-def _tutorial(name: str, data: ImageData, batch_size: int) -> Step:
-    model = build_model(name, seed=0, **data.model_arguments())
+def _tutorial(name: str, data: ImageData, config: TrainConfig) -> Step:
+    model = build_model(name, seed=0, **data.model_arguments()).to(config.device)
     optimizer = torch.optim.AdamW(model.parameters(), foreach=False)
     augment = [v2.RandomCrop(data.image_size, padding=data.augmentation.pad)] if data.augmentation.pad else []
     augment += [v2.RandomHorizontalFlip()] if data.augmentation.flip else []
     transform = v2.Compose([*augment, v2.ToImage(), v2.ToDtype(torch.float32, scale=True),
                             v2.Normalize(data.mean, data.std)])
-    loader = DataLoader(_Pictures(data, transform), batch_size, shuffle=True, num_workers=2, drop_last=True)
+    loader = DataLoader(_Pictures(data, transform), config.batch_size, shuffle=True, num_workers=2, drop_last=True)
     batches = _endless(lambda number: iter(loader))
 
     def step() -> None:
         model.train()
-        images, labels = next(batches)
+        images, labels = (part.to(config.device) for part in next(batches))
         optimizer.zero_grad()
         loss = F.cross_entropy(model(images), labels)
         loss.backward()

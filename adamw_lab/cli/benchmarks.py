@@ -30,8 +30,10 @@ def measure(wanted: list[str], out: Path) -> list[Path]:
 
 def _step_time() -> tuple[pd.DataFrame, list[str]]:
     from adamw_lab.bench.step_time import bench_step_time
+    from adamw_lab.training.hardware import resolve_device
 
-    return bench_step_time(repeats=21), ["model", "label", "seconds", "ratio", "gigabytes_per_second",
+    device = "cuda" if resolve_device("auto") == "cuda" else "cpu"  # torch has a fused AdamW to compare with on both
+    return bench_step_time(repeats=21, device=device), ["model", "label", "seconds", "ratio", "gigabytes_per_second",
                                          "copy_gigabytes_per_second", "transient_bytes", "first_step_seconds_warm"]
 
 

@@ -13,8 +13,8 @@ from torch.optim.optimizer import Optimizer
 from adamw_lab.optim import kernels, policy
 from adamw_lab.optim.checks import check_group, check_min_lr
 from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
-from adamw_lab.optim.kernels.eager import is_pruned, keep_moment
-from adamw_lab.optim.work import STATE, Bucket, gather, local
+from adamw_lab.optim.kernels.eager import is_pruned, keep_moments, multiply
+from adamw_lab.optim.work import STATE, Bucket, gather, local, sharded_norms
 
 
 class LabOptimizer(Optimizer):
@@ -23,7 +23,8 @@ class LabOptimizer(Optimizer):
     Settings live in `param_groups` and can be changed there between steps; `lr` and `p.grad` are never written. What
     was applied at the last step is `group["scheduled_lr"]`. Per parameter the state is torch AdamW's (`step`,
     `exp_avg`, `exp_avg_sq`, and `max_exp_avg_sq` with AMSGrad), so checkpoints load both ways; what a group counts
-    (`policy.TRACKERS`) lies in `param_groups` as tensors and is saved with it.
+    (`policy.TRACKERS`) lies in `param_groups` as tensors and is saved with it. Step counters lie in host memory, as
+    those of torch's AdamW do; from the first step on whose overflow flag a device holds, on that device.
 
     Annealing, resets and mask updates go by the optimizer's clock, `group["group_step"]`: every step that moves a
     parameter advances it in all groups, also in those without a gradient, and a group that is added begins at it.
@@ -54,9 +55,10 @@ class LabOptimizer(Optimizer):
 
     @torch._disable_dynamo  # as torch's own: a compiled training step breaks its graph here
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(param_group)
-        group = self.param_groups[-1]  # its numbers as Python's, to be saved as such
-        group.update({name: number.item() for name, number in group.items() if isinstance(number, np.generic)})
+        # a copy: the groups of another optimizer, given to a new one, keep trackers of their own
+        super().add_param_group(dict(param_group) if isinstance(param_group, dict) else param_group)
+        group = self.param_groups[-1]
+        group.update({name: _plain(group[name]) for name in self.defaults})
         try:
             self._check_changes(len(self.param_groups) - 1, group)
             check_min_lr(group)
@@ -65,6 +67,10 @@ class LabOptimizer(Optimizer):
             raise
         group.update(policy.new_trackers(group, _home(group)))
         group["group_step"].copy_(self.param_groups[0]["group_step"])
+        for other in self.param_groups[:-1]:  # the norm is of all groups, and so is its history
+            if len(other["norms"]) == len(group["norms"]):
+                group["norms"].copy_(other["norms"])
+                group["norms_seen"].copy_(other["norms_seen"])
 
     def _check_group(self, group: dict[str, Any]) -> None:
         """Refuse settings of a group; a subclass adds the checks of its own."""
@@ -100,6 +106,11 @@ class LabOptimizer(Optimizer):
                 group.setdefault(name, own.get(name, setting))
             self._restore_group(group)
         self._align_clocks()
+        if switched := dict(item for pair in zip(before, self.param_groups, strict=False)
+                            for item in policy.switched_terms(*pair).items()):
+            warnings.warn(f"{type(self).__name__}: the loaded state switches terms of the rule: "
+                          f"{', '.join(f'{name} {now!r} (was {own!r})' for name, (own, now) in switched.items())}. "
+                          "Set them in param_groups if they are to stay.", stacklevel=3)
 
     def _align_clocks(self) -> None:
         """Set the clocks of all groups to the latest: in older checkpoints those without gradients stood still."""
@@ -111,12 +122,13 @@ class LabOptimizer(Optimizer):
     def _restore_group(self, group: dict[str, Any]) -> None:
         """Bring loaded state to the form that kernels rely on: devices, strides, tensor steps, every tracker."""
         home = _home(group)
+        clock = policy.clock_home(group, home)
         latest = 0.0
         for p in group["params"]:
             state = self.state.get(p, {})
             if "step" not in state:
                 continue
-            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=home)
+            state["step"] = torch.as_tensor(state["step"], dtype=torch.float32, device=clock)
             latest = max(latest, float(state["step"]))
             for name in STATE:
                 if name in state:
@@ -141,6 +153,8 @@ class LabOptimizer(Optimizer):
         found_inf, loss_scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
         for i, group in enumerate(self.param_groups):
             self._check_changes(i, group)
+            if found_inf is not None or policy.resets_at_spikes(group):
+                self._move_clock(group)
         gathered = [self._gather(group) for group in self.param_groups]
         self._last = {}
         norm = self._norm(gathered, loss_scale)
@@ -199,6 +213,9 @@ class LabOptimizer(Optimizer):
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
         if any(map(Tensor.is_neg, grads)):  # a lazy sign, which kernels that go by addresses would not see
             grads = [grad.resolve_neg() for grad in grads]
+        if any(map(Tensor._is_zerotensor, grads)):  # zeros that lie nowhere
+            grads = [torch.zeros_like(p) if grad._is_zerotensor() else grad
+                     for p, grad in zip(params, grads, strict=True)]
         last = "max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"
         states = [state if last in (state := self.state[p]) else self._init_state(group, p) for p in params]
         return gather(params, grads, states, group["amsgrad"], forced_kernel(group["kernel"]))
@@ -217,7 +234,8 @@ class LabOptimizer(Optimizer):
         """The norm of all gradients as one vector, 0-d, on the device of the first; None where no group uses it."""
         if all(g["clip_norm"] is None and g["spike_sigma"] is None for g in self.param_groups):
             return None
-        norms = [bucket.norm() for buckets in gathered for bucket in buckets]
+        norms = [bucket.norm() for buckets in gathered for bucket in buckets if not bucket.sharded]
+        norms += sharded_norms(gathered)
         if not norms:
             return None
         norm = norms[0]
@@ -232,17 +250,17 @@ class LabOptimizer(Optimizer):
 
         Returns False where the host knows of an overflow and nothing moved.
         """
-        clock = group["group_step"]
-        on_host = clock.device.type == "cpu"
-        if found_inf is not None and (on_host or any(bucket.kernel == "eager" for bucket in buckets)):
+        home = group["norms"].device
+        if found_inf is not None and (home.type == "cpu" or any(bucket.kernel == "eager" for bucket in buckets)):
             if found_inf.item():
                 return False
             found_inf = None
+        clock = group["group_step"]
         moved = 1.0 if found_inf is None else policy.without_overflow(found_inf)
         clock.add_(moved)
         step = kernels.value(clock)
-        norm = None if norm is None else norm.to(clock.device)
-        grad_factor = self._grad_factor(group, norm, loss_scale, on_host)
+        norm = None if norm is None else norm.to(home)
+        grad_factor = self._grad_factor(group, norm, loss_scale)
         spike: kernels.Scalar = False
         if group["spike_sigma"] is not None:
             policy.fit_history(group)
@@ -251,16 +269,23 @@ class LabOptimizer(Optimizer):
         if full is not False and group["restart_bias_correction"]:
             self._set_back(group, buckets, full)
         self._settle_idle(group)
-        counted = _ONE if found_inf is None and on_host else moved
-        steps = [load_kernel(bucket.kernel).advance(bucket.steps, counted) for bucket in buckets]
+        steps = [load_kernel(bucket.kernel).advance(bucket.steps, moved) for bucket in buckets]
         group["scheduled_lr"] = policy.learning_rate(group, step)
         for bucket, its_steps in zip(buckets, steps, strict=True):
             terms = policy.terms_at(group, step, its_steps, grad_factor, keep, self._prunes)
             terms.found_inf = found_inf
             clipped = load_kernel(bucket.kernel).update(bucket.tensors, terms)
             if clipped is not None:
-                group["elements_clipped"].add_(clipped)
+                group["elements_clipped"].add_(clipped.to(home))
         return True
+
+    def _move_clock(self, group: dict[str, Any]) -> None:
+        """Let the device that decides which steps count, or where a reset falls, do all the counting from now on."""
+        home = group["norms"].device
+        if group["group_step"].device != home:
+            policy.move_clock(group, home)
+            for state in (self.state[p] for p in group["params"] if "step" in self.state.get(p, ())):
+                state["step"] = state["step"].to(home)
 
     def _set_back(self, group: dict[str, Any], buckets: list[Bucket], full: bool | Tensor) -> None:
         """Begin the moments anew: the counters of them, and the moments that no kernel visits at this step."""
@@ -269,11 +294,9 @@ class LabOptimizer(Optimizer):
         for state in self._idle(group).values():
             counters.append(state["step"])
             pruned = is_pruned(local(state["exp_avg_sq"]))
-            for name in STATE:
-                if name in state:
-                    keep_moment(local(state[name]), left)
+            keep_moments([local(state[name]) for name in STATE if name in state], left)
             local(state["exp_avg_sq"]).masked_fill_(pruned, -0.0)
-        torch._foreach_mul_(counters, left)
+        multiply(counters, left)
 
     def _idle(self, group: dict[str, Any]) -> dict[Tensor, dict[str, Tensor]]:
         """Parameters without a gradient at this step that have moved before, and their state."""
@@ -282,8 +305,7 @@ class LabOptimizer(Optimizer):
     def _settle_idle(self, group: dict[str, Any]) -> None:
         """What a subclass does with parameters that have no gradient at this step."""
 
-    def _grad_factor(self, group: dict[str, Any], norm: Tensor | None, loss_scale: Tensor | None,
-                     on_host: bool) -> kernels.Scalar:
+    def _grad_factor(self, group: dict[str, Any], norm: Tensor | None, loss_scale: Tensor | None) -> kernels.Scalar:
         factor: kernels.Scalar = -1.0 if group["maximize"] else 1.0
         if norm is not None:
             self._last["grad_norm"] = norm
@@ -292,11 +314,13 @@ class LabOptimizer(Optimizer):
             self._last["clip_coefficient"] = coefficient
             factor = factor * coefficient
         if loss_scale is not None:
-            factor = factor / (loss_scale.item() if on_host else loss_scale.to(group["group_step"]).reshape(()))
+            factor = factor / kernels.value(loss_scale.to(group["norms"]).reshape(()))
         return factor
 
 
-_ONE = torch.tensor(1.0, device="cpu")  # whatever the default device is
+def _plain(setting: Any) -> Any:
+    """A setting as Python's own, to be saved as such, and not to be changed in place, which no check would see."""
+    return setting.item() if isinstance(setting, np.generic) else tuple(setting) if type(setting) is list else setting
 
 
 def _home(group: dict[str, Any]) -> torch.device:

@@ -1,7 +1,9 @@
 """What the terms of the update rule are at step t: clip coefficient, spikes, resets, annealing, bias correction.
 
 Every function takes a group's settings and trackers and works with floats where the trackers are in host memory and
-with 0-d tensors elsewhere, so that on an accelerator nothing waits for the device.
+with 0-d tensors elsewhere, so that on an accelerator nothing waits for the device. There the norms, and what is counted
+of them, stay on the device; the clock is the host's, and so is all that follows from it alone, unless a device decides
+whether a step counts or a reset falls on it.
 """
 
 import math
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adamw_lab.optim.kernels import Scalar, Terms, value
+from adamw_lab.optim.kernels.dispatch import installed, load_kernel
 from adamw_lab.optim.schedules import cosine_annealing, minimum, reset_warmup, sqrt, where
 
 TERMS_OFF = dict(
@@ -20,22 +23,47 @@ TERMS_OFF = dict(
 )
 """Every term of the rule switched off: what is left is AdamW."""
 
-TRACKERS = ("group_step", "reset_step", "norms", "norms_seen", "spikes", "resets", "elements_clipped")
+CLOCK = ("group_step", "reset_step", "resets")
+"""The trackers that go by the count of steps: in host memory, but see `clock_home` and `move_clock`."""
+TRACKERS = (*CLOCK, "norms", "norms_seen", "spikes", "elements_clipped")
 """Tensors that a group carries beside its settings: counters and the history of norms."""
 
 
 def new_trackers(group: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
-    """Fresh trackers: `reset_step` -inf (no full reset yet), `norms` a ring of the last `history` winsorized norms."""
-    real = torch.float32 if device.type == "mps" else torch.float64
-    counts = ("spikes", "resets", "elements_clipped")
+    """Fresh trackers of a group whose parameters lie on `device`: `reset_step` -inf (no full reset yet), `norms` a ring
+    of the last `history` winsorized norms.
+    """
+    clock = clock_home(group, device)
     size = 0 if group["spike_sigma"] is None else group["history"]
     return {
-        "group_step": torch.zeros((), dtype=real, device=device),
-        "reset_step": torch.full((), -math.inf, dtype=real, device=device),
-        "norms": torch.zeros(size, dtype=real, device=device),
-        "norms_seen": torch.zeros((), dtype=torch.int64, device=device),
-        **{name: torch.zeros((), dtype=torch.int64, device=device) for name in counts},
+        "group_step": torch.zeros((), dtype=_real(clock), device=clock),
+        "reset_step": torch.full((), -math.inf, dtype=_real(clock), device=clock),
+        "resets": torch.zeros((), dtype=torch.int64, device=clock),
+        "norms": torch.zeros(size, dtype=_real(device), device=device),
+        **{name: torch.zeros((), dtype=torch.int64, device=device)
+           for name in ("norms_seen", "spikes", "elements_clipped")},
     }
+
+
+def switched_terms(own: dict[str, Any], loaded: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The terms that are on in one of two groups and off in the other, with both settings."""
+    pairs = {name: (own[name], loaded[name]) for name in TERMS_OFF if name not in ("kernel", "maximize")}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1] and TERMS_OFF[name] in pair}
+
+
+def _real(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def clock_home(group: dict[str, Any], device: torch.device) -> torch.device:
+    """Where the clock of a group on `device` begins: on the device if a spike, seen there, can reset it."""
+    return device if resets_at_spikes(group) else torch.device("cpu")
+
+
+def move_clock(group: dict[str, Any], device: torch.device) -> None:
+    """Bring the trackers of the clock to `device`."""
+    for name in CLOCK:
+        group[name] = group[name].to(device, _real(device) if group[name].is_floating_point() else torch.int64)
 
 
 def clip_coefficient(norm: Scalar, clip_norm: float) -> Scalar:
@@ -65,6 +93,8 @@ def detect_spike(group: dict[str, Any], norm: Tensor, moved: Scalar) -> bool | T
     """
     if group["norms"].is_cpu:
         return _detect_in_floats(group, norm.item())
+    if group["norms"].is_cuda and installed("cuda"):
+        return load_kernel("cuda").detect(group, norm, moved)
     return _detect_in_tensors(group, norm, moved)
 
 
@@ -98,7 +128,9 @@ def _detect_in_tensors(group: dict[str, Any], norm: Tensor, moved: Scalar) -> Te
     deviation = (torch.where(known, norms - mean, 0.0).square().sum() / (count - 1)).sqrt()
     limit = torch.where(count >= 9, mean + group["spike_sigma"] * deviation, math.inf)
     entry = torch.minimum(norm, limit)
-    enters = entry.isfinite() & (entry > 0) & (torch.as_tensor(moved, device=norms.device) != 0)
+    enters = entry.isfinite() & (entry > 0)
+    if isinstance(moved, Tensor):
+        enters &= moved != 0
     spike = enters & (norm > limit)
     place = torch.remainder(seen, len(norms)).view(1)
     norms.index_copy_(0, place, torch.where(enters, entry, norms[place]).view(1))
@@ -115,21 +147,24 @@ def moments_kept(group: dict[str, Any], step: Scalar, spike: Scalar,
     """
     interval, (decay_m, decay_v) = group["reset_interval"], group["spike_decay"]
     periodic = step % interval == 0 if interval else False
-    full = periodic | spike if (decay_m, decay_v) == (0.0, 0.0) else periodic
+    full = periodic | spike if resets_at_spikes(group) else periodic
     if full is not False:
         full = full & (moved != 0)
         group["reset_step"].copy_(torch.as_tensor(
             where(full, step - 1, value(group["reset_step"])), device=group["reset_step"].device))
         group["resets"].add_(torch.as_tensor(full, device=group["resets"].device))
-    keep_m = where(periodic, 0.0, where(spike, decay_m, 1.0))
-    keep_v = where(periodic, 0.0, where(spike, decay_v, 1.0))
+    keep_m, keep_v = (where(periodic, 0.0, 1.0 if kept == 1.0 else where(spike, kept, 1.0))
+                      for kept in (decay_m, decay_v))
     return keep_m, keep_v, full
 
 
 def can_reset(group: dict[str, Any]) -> bool:
     """Whether the settings know a full reset of the moments: every so often, or at a spike."""
-    at_spikes = group["spike_sigma"] is not None and tuple(group["spike_decay"]) == (0.0, 0.0)
-    return at_spikes or group["reset_interval"] > 0
+    return resets_at_spikes(group) or group["reset_interval"] > 0
+
+
+def resets_at_spikes(group: dict[str, Any]) -> bool:
+    return group["spike_sigma"] is not None and tuple(group["spike_decay"]) == (0.0, 0.0)
 
 
 def learning_rate(group: dict[str, Any], step: Scalar) -> Scalar:
@@ -174,9 +209,9 @@ def moment_steps(group: dict[str, Any], t: Scalar) -> Scalar:
 def _columns(group: dict[str, Any], steps: list[Scalar], since_reset: Scalar, step: Scalar, length: Scalar):
     """`_corrections` for every parameter: three lists of floats, or three vectors on the device."""
     if isinstance(steps[0], Tensor):
-        vector = torch.stack(steps).to(length.dtype if isinstance(length, Tensor) else torch.float32)
+        vector = torch.stack(steps).to(group["group_step"])
         columns = _corrections(group, vector, since_reset, step, length)
-        return [torch.as_tensor(c, dtype=vector.dtype, device=vector.device).expand_as(vector) for c in columns]
+        return [(c if isinstance(c, Tensor) else vector.new_full((), c)).expand_as(vector) for c in columns]
     known = {t: _corrections(group, t, since_reset, step, length) for t in set(steps)}
     if len(known) == 1:
         return [[number] * len(steps) for number in known[steps[0]]]

@@ -28,7 +28,12 @@ def minimum(x: Number, y: Number) -> Number:
 
 
 def where(condition: bool | Tensor, x: Number, y: Number) -> Number:
-    return torch.where(condition, x, y) if isinstance(condition, Tensor) else (x if condition else y)
+    """x where the condition holds, else y; numbers as float64, where torch alone would take them as float32."""
+    if not isinstance(condition, Tensor):
+        return x if condition else y
+    real = torch.float32 if condition.device.type == "mps" else torch.float64
+    x, y = (n if isinstance(n, Tensor) else torch.full((), n, dtype=real, device=condition.device) for n in (x, y))
+    return torch.where(condition, x, y)
 
 
 def cosine_annealing(step: Number, total_steps: int, lr: Number, min_lr: Number = 0.0) -> Number:

@@ -1,10 +1,12 @@
 """What one step works on: a group's tensors that have a gradient, sorted by the kernel that serves them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 from adamw_lab.optim import kernels
 from adamw_lab.optim.kernels.dispatch import choose_kernels, load_kernel
@@ -21,19 +23,42 @@ class Bucket:
         kernel: which.
         tensors: this rank's part of them.
         steps: their step counters.
-        sharded: their gradients as DTensors; empty if they are whole.
+        sharded: their gradients as DTensors, by their place in the group; empty if they are whole.
     """
 
     kernel: str
     tensors: kernels.Tensors
     steps: list[Tensor]
-    sharded: list[Tensor] = field(default_factory=list)
+    sharded: dict[int, Tensor] = field(default_factory=dict)
 
     def norm(self) -> Tensor:
-        """The norm of the gradients, 0-d, of all ranks."""
-        if not self.sharded:
-            return load_kernel(self.kernel).norm(self.tensors)
-        return get_total_norm(self.sharded).full_tensor()  # a DTensor's norm is reduced over its mesh
+        """The norm of the gradients that lie on this rank, 0-d."""
+        return load_kernel(self.kernel).norm(self.tensors)
+
+
+def sharded_norms(gathered: Iterable[list[Bucket]]) -> list[Tensor]:
+    """For each mesh and way of sharding the norm of the whole gradients, 0-d float64.
+
+    The order is that of the parameters, on every rank the same: by buckets it might not be, since the layout of this
+    rank's part chooses the kernel, and ranks would wait for each other's sums.
+    """
+    kinds: dict[Any, list[Tensor]] = {}
+    for buckets in gathered:
+        grads = {i: grad for bucket in buckets for i, grad in bucket.sharded.items()}
+        for _, grad in sorted(grads.items()):
+            kinds.setdefault((grad.device_mesh, grad.placements), []).append(local(grad))
+    return [_norm_over(*kind, grads) for kind, grads in kinds.items()]
+
+
+def _norm_over(mesh: Any, placements: tuple, grads: list[Tensor]) -> Tensor:
+    """Squares are added in float64: a norm in the gradients' own half precision overflows, and is too coarse to judge
+    spikes by.
+    """
+    square = load_kernel("eager").norm(kernels.Tensors(grads=grads)).double().square()
+    for i, placement in enumerate(placements):
+        if not placement.is_replicate():
+            dist.all_reduce(square, group=mesh.get_group(i))
+    return square.sqrt()
 
 
 def gather(params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]], amsgrad: bool,
@@ -59,7 +84,7 @@ def gather(params: list[Tensor], grads: list[Tensor], states: list[dict[str, Ten
         rows = [i for i, other in enumerate(kinds) if other == kind]
         mine = [[column[i] for i in rows] for column in columns]
         buckets.append(Bucket(kernel, kernels.Tensors(*mine), [steps[i] for i in rows],
-                              [grads[i] for i in rows] if dtensors else []))
+                              {i: grads[i] for i in rows} if dtensors else {}))
     return buckets
 
 

@@ -190,7 +190,7 @@ def _norm(tensors: list[Tensor]) -> Tensor:
 def _read(column: list[float | Tensor]) -> Tensor:
     """Numbers and 0-d tensors in one float64 tensor on the host, with one transfer for each device."""
     values = torch.tensor([math.nan if isinstance(x, Tensor) else x for x in column], dtype=torch.float64)
-    places = [i for i, x in enumerate(column) if isinstance(x, Tensor)]
-    if places:
+    for device in {x.device for x in column if isinstance(x, Tensor)}:
+        places = [i for i, x in enumerate(column) if isinstance(x, Tensor) and x.device == device]
         values[places] = torch.stack([column[i].detach().double() for i in places]).cpu()
     return values

@@ -155,3 +155,9 @@ def test_checkpoint_from_two_processes_to_one(ranks, folder, name):
 
 def test_some_weights_are_pruned_in_the_checkpoint(ranks):
     assert any(mask.any() for mask in ranks[0]["checkpoint"]["prune"]["saved"]["pruned"])
+
+
+def test_the_norm_of_sharded_gradients_is_wide_and_summed_in_one_order(ranks):
+    for rank in ranks:
+        assert rank["norms"]["half"] == (pytest.approx(2000 * 64), [True])
+        assert rank["norms"]["layouts"] == (pytest.approx(math.sqrt(3 * 9 + 8 * 16)), [True, True])

@@ -107,6 +107,28 @@ def weight_after(placed=None, rank=0):
     return whole(p)
 
 
+def norm_of(gradients, rank):
+    """The norm that a step finds of gradients sharded by rows, each given by rank."""
+    mesh = init_device_mesh("cpu", (WORLD,))
+    params = []
+    for parts in gradients:
+        shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+        p = nn.Parameter(distribute_tensor(torch.ones(shape, dtype=parts[0].dtype), mesh, [Shard(0)]))
+        p.grad = DTensor.from_local(parts[rank], mesh, [Shard(0)], run_check=False, shape=p.shape, stride=p.stride())
+        params.append(p)
+    optimizer = AdamWAdv(params, clip_norm=1.0, total_steps=9)
+    optimizer.step()
+    return float(optimizer.telemetry()["grad_norm"]), [bool(whole(p).isfinite().all()) for p in params]
+
+
+def norms(rank):
+    """Half precision, where the norm itself would overflow; and a layout that on one rank alone the flat kernel cannot
+    serve, so that the ranks sort their gradients into different buckets."""
+    half = [torch.full((32, 64), 2000.0, dtype=torch.float16)] * WORLD
+    odd = [torch.full((1, 2), 3.0).t(), torch.full((1, 1), 3.0)]
+    return {"half": norm_of([half], rank), "layouts": norm_of([odd, [torch.full((2, 2), 4.0)] * WORLD], rank)}
+
+
 def under_ddp(name, rank):
     model = DistributedDataParallel(build_model())
     optimizer = OPTIMIZERS[name](model.parameters())
@@ -151,6 +173,7 @@ def main(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=WORLD)
     found = {"ddp": {name: under_ddp(name, rank) for name in OPTIMIZERS},
              "fsdp": {name: under_fsdp(name, rank) for name in OPTIMIZERS},
+             "norms": norms(rank),
              "placed": {name: weight_after(placed, rank) for name, placed in PLACED.items()},
              "checkpoint": {name: checkpointed(name, rank, folder) for name in ("adv", "spam", "prune")}}
     torch.save(found, folder / f"rank{rank}.pt")

@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -146,11 +147,12 @@ def test_the_default_device_is_nothing_to_a_step(kernel):
 
 @pytest.mark.parametrize("kernel", ["cpu", "cuda"])
 def test_a_forced_kernel_need_not_serve_what_no_step_moves(kernel):
-    frozen = torch.nn.Parameter(torch.randn(4, 8, generator=torch.Generator().manual_seed(1))[:, ::2])
-    p = weight(4, 4)
+    device = "cuda" if kernel == "cuda" and torch.cuda.is_available() else "cpu"
+    frozen = torch.nn.Parameter(torch.randn(4, 8, generator=torch.Generator().manual_seed(1)).to(device)[:, ::2])
+    p = torch.nn.Parameter(weight(4, 4).detach().to(device))
     optimizer = AdamWPrune([frozen, p], kernel=kernel, **PRUNE)
     for _ in range(3):
-        p.grad = torch.ones(4, 4)
+        p.grad = torch.ones_like(p)
         optimizer.step()
     assert optimizer.sparsity() == 0.5
 
@@ -186,3 +188,42 @@ def test_the_norm_of_large_gradients_is_every_kernels():
         norms.append(float(optimizer.telemetry()["grad_norm"]))
         assert (p != 0).all()
     assert norms == pytest.approx([2e20, 2e20], rel=1e-6)
+
+
+def test_a_setting_that_is_a_list_is_not_changed_behind_the_check():
+    optimizer = AdamWAdv([weight(3)], total_steps=9, betas=[0.9, 0.99])
+    assert optimizer.param_groups[0]["betas"] == (0.9, 0.99)
+    with pytest.raises(TypeError):
+        optimizer.param_groups[0]["betas"][0] = 2.0
+
+
+def test_the_groups_of_one_optimizer_make_another_without_a_tie_between_them():
+    one = AdamWAdv([weight(3)], total_steps=9)
+    steps(one, 4)
+    other = AdamWAdv(one.param_groups, total_steps=9)
+    assert [float(o.param_groups[0]["group_step"]) for o in (one, other)] == [4, 0]
+
+
+def test_a_group_that_is_added_knows_the_norms_so_far():
+    optimizer = AdamWSPAM([weight(3)])
+    steps(optimizer, 12)
+    optimizer.add_param_group({"params": [weight(2)]})
+    first, second = optimizer.param_groups
+    assert torch.equal(first["norms"], second["norms"]) and second["norms_seen"] == 12
+    assert first["norms"] is not second["norms"]
+    optimizer.add_param_group({"params": [weight(2, seed=1)], "history": 20})
+    assert optimizer.param_groups[2]["norms_seen"] == 0
+
+
+def test_loading_says_which_terms_of_the_rule_it_switches():
+    saved = torch.optim.AdamW([weight(3)])
+    steps(saved)
+    with pytest.warns(UserWarning, match=r"AdamWAdv: the loaded state switches terms.*amsgrad False \(was True\)"):
+        AdamWAdv([weight(3)], total_steps=9).load_state_dict(saved.state_dict())
+    spam = AdamWSPAM([weight(3)])
+    steps(spam)
+    with pytest.warns(UserWarning, match=r"theta 50\.0 \(was None\)"):
+        AdamWAdv([weight(3)], total_steps=9).load_state_dict(spam.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AdamWSPAM([weight(3)], theta=20.0).load_state_dict(spam.state_dict())

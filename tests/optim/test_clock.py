@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM
+from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM, policy
 
 KERNELS = ("eager", "cpu")
 
@@ -77,7 +77,8 @@ def test_loading_brings_clocks_that_stood_still_to_the_latest():
         give_gradients(step, *((p, q) if step > 4 else (p,)))
         plain.step()
     optimizer = AdamWAdv([{"params": [p]}, {"params": [q]}], total_steps=9)
-    optimizer.load_state_dict(plain.state_dict())
+    with pytest.warns(UserWarning, match="amsgrad"):
+        optimizer.load_state_dict(plain.state_dict())
     assert [float(group["group_step"]) for group in optimizer.param_groups] == [7, 7]
     saved = optimizer.state_dict()  # as before this rule: two steps behind, its last reset four steps before
     saved["param_groups"][1] |= {"group_step": torch.tensor(5.0), "reset_step": torch.tensor(1.0)}
@@ -137,3 +138,18 @@ def test_a_reset_leaves_the_marks_of_weights_without_gradient():
         q.grad = None if step > 2 else q.grad
         optimizer.step()
     assert optimizer.sparsity() == 0.5
+
+
+def test_the_clock_lies_in_host_memory_until_a_device_must_keep_it():
+    """On the meta device, which has no values to read."""
+    p = torch.nn.Parameter(torch.zeros(3, device="meta"))
+    p.grad = torch.zeros_like(p)
+    plain, resets = AdamWSPAM([p]), AdamWSPAM([p], spike_decay=(0.0, 0.0))
+    for optimizer, home in ((plain, "cpu"), (resets, "meta")):
+        optimizer.step()
+        group = optimizer.param_groups[0]
+        assert {group[name].device.type for name in policy.CLOCK} == {home} == {optimizer.state[p]["step"].device.type}
+        assert group["norms"].device.type == "meta"
+    plain.param_groups[0]["spike_decay"] = (0.0, 0.0)
+    plain.step()
+    assert plain.param_groups[0]["group_step"].device.type == "meta" == plain.state[p]["step"].device.type

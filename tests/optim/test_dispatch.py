@@ -151,3 +151,35 @@ def test_threads_follow_torch_and_the_result_does_not_depend_on_them():
         results.append(q.detach())
     torch.set_num_threads(before)
     assert torch.equal(*results)
+
+
+def test_every_kernel_can_be_imported_without_what_it_is_compiled_by():
+    """All but `cpu`, which Numba, a dependency, compiles."""
+    code = ("import sys; sys.modules['triton'] = None\n"
+            "from adamw_lab.optim import AdamWSPAM\n"
+            "from adamw_lab.optim.kernels import cuda, dispatch, eager\n"
+            "import torch; p = torch.nn.Parameter(torch.ones(3)); p.grad = torch.ones(3)\n"
+            "AdamWSPAM([p]).step()\n"
+            "try: AdamWSPAM([p], kernel='cuda').step()\n"
+            "except RuntimeError as error: print(error)\n")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert run.returncode == 0, run.stderr
+    assert "triton is not installed" in run.stdout
+
+
+@pytest.mark.parametrize("kernel", ["eager", "cpu"])
+def test_a_gradient_of_zeros_that_lie_nowhere_is_served_as_any(kernel):
+    p = torch.nn.Parameter(torch.full((4,), 2.0))
+    optimizer = AdamWAdv([p], lr=0.1, weight_decay=0.5, total_steps=9, kernel=kernel)
+    p.grad = torch._efficientzerotensor((4,))
+    optimizer.step()
+    torch.testing.assert_close(p.detach(), torch.full((4,), 1.9))
+
+
+@pytest.mark.parametrize("kernel", ["eager", "cpu", None])
+def test_a_parameter_with_a_lazy_sign_is_refused(kernel):
+    p = torch.nn.Parameter(torch._neg_view(torch.ones(4)))
+    p.grad = torch.ones(4)
+    with pytest.raises(RuntimeError, match=r"shape \(4,\) whose sign is not yet in its memory.*resolve_neg"):
+        AdamWAdv([p], total_steps=9, kernel=kernel).step()
+    assert torch.equal(p.detach(), -torch.ones(4))

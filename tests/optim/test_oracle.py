@@ -11,18 +11,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM, textbook
+from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM, kernels, policy, textbook
 from adamw_lab.pruning import IMPORTANCE
 
-SHAPES = [(6, 4, 3, 3), (1,), (17, 5), (), (33,)]
+SHAPES = [(6, 4, 3, 3), (1,), (17, 5), (), (1500,)]  # the last takes two of the GPU's chunks, one of them whole
 RULES = ("adamw", "adamwadv", "adamwspam", "adamwspam_published", "adamwprune")
 LAYOUTS = ("contiguous", "channels_last", "expanded_gradient")
 
 
-KERNELS = ("eager", "cpu", "cuda")
+# Without a GPU Triton's kernel runs on CPU tensors, by its interpreter.
+ON_GPU = torch.cuda.is_available()
+KERNELS = [("eager", "cpu"), ("cpu", "cpu"), ("cuda", "cuda" if ON_GPU else "cpu"), *[("eager", "cuda")] * ON_GPU]
 # A flat kernel refuses the expanded gradient when forced: there the dispatch chooses, "cpu" for the other gradients.
-CASES = [(layout, kernel) for layout in LAYOUTS for kernel in KERNELS
-         if (layout, kernel) != ("expanded_gradient", "cuda")]
+CASES = [(layout, *kernel) for layout in LAYOUTS for kernel in KERNELS
+         if layout != "expanded_gradient" or kernel[0] != "cuda" or ON_GPU]
 
 
 def hyperparameters(rule):
@@ -79,11 +81,11 @@ def oracle(rule, p, g, state, options):
     return textbook.adamw_prune(p, g, state, sparsity=sparsity, importance=importance, **options)
 
 
-def make_parameters(dtype, layout, generator):
+def make_parameters(dtype, layout, device, generator):
     params = [torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in SHAPES]
     if layout == "channels_last":
         params[0] = params[0].contiguous(memory_format=torch.channels_last)
-    return [torch.nn.Parameter(p) for p in params]
+    return [torch.nn.Parameter(p.to(device)) for p in params]
 
 
 def make_gradients(params, layout, generator, step):
@@ -92,7 +94,7 @@ def make_gradients(params, layout, generator, step):
     flat[::7] = 0.0  # elements that never see a gradient: v stays 0
     parts = []
     for p, part in zip(params, flat.split([p.numel() for p in params]), strict=True):
-        g = part.view(p.shape).to(p.dtype)
+        g = part.view(p.shape).to(p)
         if layout == "expanded_gradient" and p.ndim == 2:
             g = g[:, :1].expand(p.shape)  # strides of 0: a layout that flat kernels must leave to eager
         parts.append(torch.empty_like(p).copy_(g) if layout == "channels_last" else g)
@@ -100,7 +102,7 @@ def make_gradients(params, layout, generator, step):
 
 
 def flatten(tensors):
-    return torch.cat([t.detach().double().reshape(-1) for t in tensors])
+    return torch.cat([t.detach().double().reshape(-1).cpu() for t in tensors])
 
 
 def states(optimizer, params, name):
@@ -131,45 +133,72 @@ def compare(optimizer, params, state, expected, tolerance, aside, largest):
 
 
 def forced(kernel, layout):
-    return None if (layout, kernel) == ("expanded_gradient", "cpu") else kernel
+    return None if layout == "expanded_gradient" and kernel != "eager" else kernel
 
 
 def larger(grads, state):
     return torch.maximum(grads.abs(), torch.as_tensor(state.get("exp_avg", 0.0)).abs())
 
 
-@pytest.mark.parametrize(("layout", "kernel"), CASES)
+def examples(kernel):
+    """Few where Triton interprets."""
+    return settings(max_examples=3 if kernel == "cuda" and not ON_GPU else 12, deadline=None)
+
+
+@pytest.mark.parametrize(("layout", "kernel", "device"), CASES)
 @pytest.mark.parametrize("rule", RULES)
-def test_float64_trajectory(rule, layout, kernel):
-    @settings(max_examples=3 if kernel == "cuda" else 12, deadline=None)
+def test_float64_trajectory(rule, layout, kernel, device):
+    @examples(kernel)
     @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
     def check(options, seed):
-        generator = torch.Generator().manual_seed(seed)
-        params = make_parameters(torch.float64, layout, generator)
-        optimizer = build(rule, params, options, forced(kernel, layout))
-        expected, state = flatten(params), {}
-        for step in range(1, 14):
-            grads = make_gradients(params, layout, generator, step)
-            for p, g in zip(params, grads, strict=True):
-                p.grad = g
-            kept = [g.clone() for g in grads]
-            largest = larger(flatten(grads), state)
-            optimizer.step()
-            assert all(torch.equal(p.grad, k) for p, k in zip(params, kept, strict=True)), "p.grad was written"
-            expected = oracle(rule, expected, flatten(grads), state, options)
-            compare(optimizer, params, state, expected, 1e-12, torch.zeros_like(expected, dtype=torch.bool), largest)
+        follow_trajectory(rule, layout, kernel, device, options, seed)
 
     check()
 
 
-@pytest.mark.parametrize(("layout", "kernel"), CASES)
+@pytest.mark.parametrize(("kernel", "device"), [case[1:] for case in CASES if case[:2] in (
+    ("contiguous", "eager"), ("contiguous", "cuda"))])
 @pytest.mark.parametrize("rule", RULES)
-def test_float32_step_from_identical_state(rule, layout, kernel):
-    @settings(max_examples=3 if kernel == "cuda" else 12, deadline=None)
+def test_float64_trajectory_of_scalars_that_stay_tensors(rule, kernel, device):
+    """As on an accelerator where a device does the counting."""
+    @examples(kernel)
+    @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
+    def check(options, seed):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (kernels, kernels.eager, policy):
+                patch.setattr(module, "value", lambda x: x)
+            patch.setattr(kernels.cuda, "advance", kernels.eager.advance)
+            patch.setattr(policy, "clock_home", lambda group, home: home)
+            follow_trajectory(rule, "contiguous", kernel, device, options, seed)
+
+    check()
+
+
+def follow_trajectory(rule, layout, kernel, device, options, seed):
+    generator = torch.Generator().manual_seed(seed)
+    params = make_parameters(torch.float64, layout, device, generator)
+    optimizer = build(rule, params, options, forced(kernel, layout))
+    expected, state = flatten(params), {}
+    for step in range(1, 14):
+        grads = make_gradients(params, layout, generator, step)
+        for p, g in zip(params, grads, strict=True):
+            p.grad = g
+        kept = [g.clone() for g in grads]
+        largest = larger(flatten(grads), state)
+        optimizer.step()
+        assert all(torch.equal(p.grad, k) for p, k in zip(params, kept, strict=True)), "p.grad was written"
+        expected = oracle(rule, expected, flatten(grads), state, options)
+        compare(optimizer, params, state, expected, 1e-12, torch.zeros_like(expected, dtype=torch.bool), largest)
+
+
+@pytest.mark.parametrize(("layout", "kernel", "device"), CASES)
+@pytest.mark.parametrize("rule", RULES)
+def test_float32_step_from_identical_state(rule, layout, kernel, device):
+    @examples(kernel)
     @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
     def check(options, seed):
         generator = torch.Generator().manual_seed(seed)
-        params = make_parameters(torch.float32, layout, generator)
+        params = make_parameters(torch.float32, layout, device, generator)
         optimizer = build(rule, params, options, forced(kernel, layout))
         expected, state = flatten(params), {}
         for step in range(1, 10):
@@ -205,3 +234,32 @@ def near_clip_boundary(grads, state, options, rule):
         limit = (theta * v / (1.0 if rule == "adamwspam_published" else 1 - beta2**k)).sqrt()
         near |= (grads.abs() - limit).abs() < 1e-4 * limit
     return near
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("kernel", "device", "roundings"), [
+    # Triton's interpreter cuts bfloat16 off, by up to a whole step where the nearest is half of one away
+    (kernel, device, (1 if ON_GPU else 2) if kernel == "cuda" else 8) for kernel, device in KERNELS if kernel != "cpu"])
+def test_half_precision_is_rounded_as_often_as_it_is_stored(kernel, device, roundings, dtype):
+    """Triton's kernel computes in float32 and rounds once, to the nearest; torch's operations round each result."""
+    generator = torch.Generator().manual_seed(3)
+    p, g, m, v = (torch.randn(1500, generator=generator).to(dtype) for _ in range(4))
+    v = v.square() + 0.01
+    parameter = torch.nn.Parameter(p.clone().to(device))
+    options = dict(lr=0.1, betas=(0.9, 0.95), weight_decay=0.1, amsgrad=True, clip_norm=None)
+    optimizer = AdamWAdv([parameter], total_steps=10**9, kernel=kernel, **options)
+    parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    state = optimizer.state[parameter]
+    for name, moment in (("exp_avg", m), ("exp_avg_sq", v), ("max_exp_avg_sq", v)):
+        state[name].copy_(moment)
+    parameter.data.copy_(p)
+    parameter.grad = g.to(device)
+    optimizer.step()
+    flat = {"step": 1, "exp_avg": m.double(), "exp_avg_sq": v.double(), "max_exp_avg_sq": v.double()}
+    expected = textbook.adamw_adv(p.double(), g.double(), flat, total_steps=None, **options)
+    half_a_step = torch.finfo(dtype).eps / 2 * roundings
+    for got, wanted in ((parameter, expected), *((state[name], flat[name]) for name in flat if name != "step")):
+        error = (got.detach().double().cpu() - wanted).abs()
+        largest = torch.maximum(wanted.abs(), p.double().abs()) if got is parameter and roundings > 1 else wanted.abs()
+        assert (error <= half_a_step * largest.clamp(min=0.01) * 1.01).all()

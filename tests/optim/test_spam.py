@@ -11,6 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adamw_lab.optim import AdamWSPAM, policy, textbook
+from adamw_lab.optim.kernels import cuda
+
+GPU = "cuda" if torch.cuda.is_available() else "cpu"
+"""Without one Triton interprets its kernels."""
 
 
 def published_rule(p, g, m, v, t, last_reset, *, lr, betas, theta, interval, warmup, grace, eps, wd):
@@ -88,10 +92,10 @@ def test_norm_detector_fires_rarely_on_noise_and_learns_a_lasting_shift():
 
 @given(norms=st.lists(st.floats(0, 10) | st.sampled_from([math.nan, math.inf, 0.0, 1e6]), max_size=60),
        sigma=st.sampled_from([0.0, 0.5, 2.0]), history=st.integers(10, 20))
-def test_norm_detector_is_the_same_in_floats_and_in_tensors(norms, sigma, history):
-    groups = [dict(spike_sigma=sigma, history=history) for _ in range(2)]
-    for group in groups:
-        group |= policy.new_trackers(group, torch.device("cpu"))
+def test_norm_detector_is_the_same_in_floats_in_tensors_and_on_a_gpu(norms, sigma, history):
+    groups = [dict(spike_sigma=sigma, spike_decay=(0.0, 1.0), history=history) for _ in range(3)]
+    for group, device in zip(groups, ("cpu", "cpu", GPU), strict=True):
+        group |= policy.new_trackers(group, torch.device(device))
     for x in norms:
         known = groups[0]["norms"][:groups[0]["norms_seen"]].tolist()
         limit = fmean(known) + sigma * stdev(known) if len(known) >= 9 else math.inf
@@ -100,9 +104,13 @@ def test_norm_detector_is_the_same_in_floats_and_in_tensors(norms, sigma, histor
         norm = torch.tensor(x, dtype=torch.float64)
         assert policy.detect_spike(groups[0], norm, 1.0) == (x > limit)
         assert policy._detect_in_tensors(groups[1], norm, 1.0) == (x > limit)
-        torch.testing.assert_close(groups[0]["norms"], groups[1]["norms"], rtol=1e-12, atol=0)
+        assert cuda.detect(groups[2], norm.to(GPU), 1.0) == (x > limit)
+        for detect, group in ((policy._detect_in_tensors, groups[1]), (cuda.detect, groups[2])):
+            here = group["norms"].device
+            assert not detect(group, norm.to(here), torch.zeros((), device=here)), "a step that does not count"
+            torch.testing.assert_close(groups[0]["norms"], group["norms"].cpu(), rtol=1e-12, atol=0)
     for name in ("norms_seen", "spikes"):
-        assert groups[0][name] == groups[1][name]
+        assert groups[0][name] == groups[1][name] == groups[2][name].cpu()
 
 
 @pytest.mark.parametrize(("spike_decay", "kept"), [((0.0, 1.0), (0.0, 1.0)), ((0.5, 0.9), (0.5, 0.9))])

@@ -27,7 +27,7 @@ def compressing(monkeypatch):
     monkeypatch.setattr(SparseSemiStructuredTensor, "_FORCE_CUTLASS", True)
     monkeypatch.setattr(SparseSemiStructuredTensorCUTLASS, "_validate_device_dim_dtype_shape",
                         classmethod(lambda cls, weight: check(Cuda(weight))))
-    monkeypatch.setattr(SparseSemiStructuredTensorCUTLASS, "_mm", lambda self, x, *, bias, should_transpose_dense:
+    monkeypatch.setattr(SparseSemiStructuredTensorCUTLASS, "_mm", lambda self, x, *, bias, should_transpose_dense=False:
                         nn.functional.linear(x, self.to_dense(), bias))
 
 

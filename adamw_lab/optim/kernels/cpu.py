@@ -50,8 +50,8 @@ def norm(tensors: Tensors) -> Tensor:
     return torch.tensor(math.sqrt(sums.sum()), dtype=torch.float64, device="cpu")
 
 
-def advance(steps: list[Tensor], moved: Tensor) -> list[Scalar]:
-    """Add `moved`, here always 1, to each parameter's step counter; returns what they are then."""
+def advance(steps: list[Tensor], moved: Scalar) -> list[Scalar]:
+    """Add `moved`, in host memory always 1, to each parameter's step counter; returns what they are then."""
     if set(map(Tensor.dtype.__get__, steps)) != {torch.float32} or not all(map(Tensor.is_cpu.__get__, steps)):
         return eager.advance(steps, moved)  # somebody has put others there
     addresses, values = compiled.addresses([steps])[0], np.empty(len(steps), dtype=np.float32)

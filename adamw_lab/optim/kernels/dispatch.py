@@ -44,7 +44,7 @@ def choose_kernels(columns: list[list[Tensor]],
 def alike(columns: list[list[Tensor]]) -> bool:
     """Whether what serves the first row serves all: one dtype and device, plain and dense, each row of one layout."""
     first = columns[0][0]
-    read_device = Tensor.is_cpu.__get__ if first.is_cpu else Tensor.device.__get__
+    read_device = Tensor.is_cpu.__get__ if first.is_cpu else Tensor.get_device  # as `Tensor.device`, but quicker
     for read in (Tensor.dtype.__get__, read_device):
         wanted = read(first)
         if not all(list(map(read, column)).count(wanted) == len(column) for column in columns):
@@ -52,6 +52,8 @@ def alike(columns: list[list[Tensor]]) -> bool:
     shapes, strides = (list(map(read, columns[0])) for read in (Tensor.shape.__get__, Tensor.stride))
     if not all(list(map(Tensor.shape.__get__, column)) == shapes and list(map(Tensor.stride, column)) == strides
                for column in columns[1:]):
+        return False
+    if any(map(Tensor.is_neg, columns[0])):
         return False
     types = {kind for column in columns for kind in set(map(type, column))}
     return all(map(_has_memory, types)) and _all_dense(tuple(shapes), tuple(strides))
@@ -67,6 +69,9 @@ def choose_kernel(row: list[Tensor], forced: str | None = None) -> str:
     if any(t.shape != shape for t in row):  # a parameter that was given other data keeps its old state
         raise RuntimeError(f"cannot move a parameter of shape {tuple(shape)}: parameter, gradient and state differ in "
                            f"shape: {', '.join(str(tuple(t.shape)) for t in row)}")
+    if row[0].is_neg():
+        raise RuntimeError(f"cannot move a parameter of shape {tuple(shape)} whose sign is not yet in its memory (a "
+                           "view that torch negates when it is read); give the optimizer its resolve_neg()")
     if forced is not None:
         if reason := why_not(forced, row):
             raise RuntimeError(f"kernel {forced!r} cannot serve a parameter of shape {tuple(shape)}: {reason}")
