@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM, kernels, policy, textbook
+from adamw_lab.optim.kernels import cuda, eager
 from adamw_lab.pruning import IMPORTANCE
 
 SHAPES = [(6, 4, 3, 3), (1,), (17, 5), (), (1500,)]  # the last takes two of the GPU's chunks, one of them whole
@@ -165,9 +166,9 @@ def test_float64_trajectory_of_scalars_that_stay_tensors(rule, kernel, device):
     @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
     def check(options, seed):
         with pytest.MonkeyPatch.context() as patch:
-            for module in (kernels, kernels.eager, policy):
+            for module in (kernels, eager, policy):
                 patch.setattr(module, "value", lambda x: x)
-            patch.setattr(kernels.cuda, "advance", kernels.eager.advance)
+            patch.setattr(cuda, "advance", eager.advance)
             patch.setattr(policy, "clock_home", lambda group, home: home)
             follow_trajectory(rule, "contiguous", kernel, device, options, seed)
 

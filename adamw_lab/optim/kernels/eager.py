@@ -137,10 +137,11 @@ def _update(rows: list[int], columns: list[list[Tensor]], terms: Terms) -> list[
 
 def _clip(g: Tensor, v: Tensor, scale: Scalar, where_zero: bool) -> tuple[Tensor, Tensor]:
     limit = (v * scale).sqrt_()  # an infinite scale gives inf or NaN, and neither clips
-    over = (g > limit).logical_or_(g < -limit)
+    over = (g > limit).logical_or_(g < limit.neg_())
     if not where_zero:
         over.logical_and_(v > 0)
-    return torch.where(over, limit.copysign_(g), g), over.sum()
+    count = over.count_nonzero()  # sum would widen the mask to int64 first
+    return torch.where(over, limit.copysign_(g), g, out=limit), count
 
 
 def _adam(ps: list[Tensor], gs: list[Tensor], ms: list[Tensor], vs: list[Tensor], vmaxs: list[Tensor],
