@@ -99,4 +99,5 @@ def adam_figure() -> Figure:
     fig_scale(axes[2], np.logspace(-12, 2, 29), (1e-8, 1e-4))
     for ax, title in zip(axes, ("Bias correction", "Sparse gradients", "Scale and ε"), strict=True):
         ax.set_title(title)
+        ax.minorticks_off()  # over so many decades they say little and take as long as all else
     return figure

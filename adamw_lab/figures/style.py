@@ -204,11 +204,23 @@ def save(figure: Figure, path: str | Path, formats: Sequence[str] = COMMITTED) -
             raise ValueError(f"unknown format {suffix!r}; allowed: {', '.join(FORMATS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for suffix in formats:
-        target = path.with_name(f"{path.name}.{suffix}")
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
-        with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), _laid_out(figure):
+        for suffix in formats:
+            target = path.with_name(f"{path.name}.{suffix}")
+            draft = path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
             figure.savefig(draft, format=suffix, metadata=FORMATS[suffix])
-        os.replace(draft, target)
-        written.append(target)
+            os.replace(draft, target)
+            written.append(target)
     return written
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Within it panels stay where they are: to lay them out anew for every format is half of the time."""
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)

@@ -118,6 +118,16 @@ def test_only_the_two_files_are_left(tmp_path):
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["line.png", "line.svg"]
 
 
+def test_saving_lays_a_figure_out_once_and_leaves_its_layout_to_go_on(tmp_path):
+    figure, (ax,) = new_figure()
+    ax.plot([1, 2])
+    engine = figure.get_layout_engine()
+    (alone,) = save(figure, tmp_path / "alone", ["png"])
+    both = save(figure, tmp_path / "both")
+    assert figure.get_layout_engine() is engine
+    assert alone.read_bytes() == both[1].read_bytes(), "whatever other formats there are"
+
+
 def test_panels_stand_in_rows_and_in_a_narrow_figure_under_each_other():
     figure, axes = new_figure(2, rows=2, width=7.0, height=4.0)
     assert [ax.get_subplotspec().rowspan.start for ax in axes] == [0, 0, 1, 1]
