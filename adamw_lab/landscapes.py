@@ -136,7 +136,7 @@ LANDSCAPES: dict[str, Landscape] = {
         ((-1.8, 1.8), (-0.8, 2.4)), (-1.2, 1.0), ((1.0, 1.0),)),
     "beale": Landscape(
         "Beale", r"\textstyle\sum_k (c_k - x + x\,y^k)^2", beale, beale_gradient,
-        ((-2.2, 4.6), (-1.9, 2.2)), (0.7, 1.4), ((3.0, 0.5),)),
+        ((-2.0, 5.2), (-1.9, 2.2)), (0.7, 1.4), ((3.0, 0.5),)),
     "rastrigin": Landscape(
         "Rastrigin", r"20 + x^2 + y^2 - 10\cos 2\pi x - 10\cos 2\pi y", rastrigin, rastrigin_gradient,
         ((-3.4, 2.0), (-1.4, 4.0)), (-2.4, 1.6), ((0.0, 0.0),)),
@@ -145,7 +145,7 @@ LANDSCAPES: dict[str, Landscape] = {
         ((-1.6, 1.6), (-2.1, 2.1)), (-1.3, 1e-3), ((0.0, 2**0.5), (0.0, -(2**0.5)))),
     "valley": Landscape(
         "Noisy valley", r"\tfrac1{20}x^2 + 2\,(y-\sin x)^2", valley, valley_gradient,
-        ((-5.2, 2.2), (-2.2, 2.6)), (-4.5, 2.0), ((0.0, 0.0),), noise=1.0),
+        ((-5.9, 2.9), (-2.2, 2.6)), (-4.5, 2.0), ((0.0, 0.0),), noise=1.0),
     "tilted": Landscape(
         "Tilted quadratic", r"\tfrac14\,((x+y)^2 + 100\,(y-x)^2)", tilted, tilted_gradient,
         ((-4.5, 1.5), (-4.0, 1.5)), _TURNED, ((0.0, 0.0),)),

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from adamw_lab.analysis.browse import curves, mean_curve, open_study
 from adamw_lab.figures.lines import keep_lines, move_line
 from adamw_lab.figures.runs import METRICS
-from adamw_lab.figures.style import COLOURS, NAMES
+from adamw_lab.figures.style import COLOURS, NAMES, OTHER_COLOURS
 from adamw_lab.suggest import did_you_mean
 
 DASHES = ("-", (0, (4, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
@@ -70,7 +70,7 @@ def _look(group: str, name: object, place: int) -> dict[str, object]:
     """Optimizers, and arms of their names, have their colour everywhere; other groups one by their place."""
     if group in ("optimizer", "arm") and name in dict(COLOURS):
         return {"color": COLOURS[name], "linestyle": "-", "label": NAMES[name]}
-    palette = list(COLOURS.values())
+    palette = list(OTHER_COLOURS.values())
     dashes = DASHES[place // len(palette) % len(DASHES)]
     return {"color": palette[place % len(palette)], "linestyle": dashes, "label": _short(group, name)}
 

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from adamw_lab.figures.lines import name_ends
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, WIDTH, new_figure
 
 PUBLISHED = {"ResNet-18, unverified submission": 0.949, "ResNet-20, random erasing": 0.956}
@@ -18,15 +19,16 @@ def calibration_figure(runs: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     """
     figure, (ax,) = new_figure(width=WIDTH, height=2.2)
     for name, own in epochs.groupby("optimizer", sort=False):
-        test = float(runs.loc[runs["optimizer"] == name, "test_accuracy"].iloc[0])
-        ax.plot(own["epoch"], 100 * own["validation_accuracy"], color=COLOURS[name], marker=MARKERS[name],
-                label=f"{NAMES[name]}, {100 * test:.1f} on test")
-        ax.plot(own["epoch"].iloc[-1] + 0.05, 100 * test, MARKERS[name], color=COLOURS[name], markerfacecolor="white")
+        test = 100 * float(runs.loc[runs["optimizer"] == name, "test_accuracy"].iloc[0])
+        ax.plot(own["epoch"], 100 * own["validation_accuracy"], color=COLOURS[name], marker=MARKERS[name])
+        ax.plot(own["epoch"].iloc[-1] + 0.08, test, MARKERS[name], color=COLOURS[name], markerfacecolor="white",
+                label=f"{NAMES[name]}\n{test:.1f} on test")
     for label, accuracy in PUBLISHED.items():
         ax.axhline(100 * accuracy, color="#606060", linestyle="--", linewidth=0.8)
         below = accuracy == min(PUBLISHED.values())
-        ax.annotate(f"{label}: {100 * accuracy:.1f}", (1.0, 100 * accuracy), xytext=(0, -2 if below else 2),
-                    textcoords="offset points", va="top" if below else "bottom", fontsize=6)
+        ax.annotate(f"{label}: {100 * accuracy:.1f}", (0.02, 100 * accuracy), xytext=(0, -2 if below else 2),
+                    xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+                    va="top" if below else "bottom", fontsize=6.5)
     ax.set(xlabel="epoch", ylabel="accuracy (%)", xticks=sorted(epochs["epoch"].unique()), ylim=(None, 97.5))
-    ax.legend(loc="lower right", fontsize=6.5)
+    name_ends(ax, fontsize=6.5)
     return figure

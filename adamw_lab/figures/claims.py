@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from adamw_lab.analysis.stats import VERDICTS
-from adamw_lab.figures.style import new_figure
+from adamw_lab.figures.style import OTHER_COLOURS, new_figure
 
-SHADES = dict(zip(VERDICTS, ("#009E73", "#D55E00", "#B0B0B0", "#E8E8E8"), strict=True))
+SHADES = dict(zip(VERDICTS, (OTHER_COLOURS["green"], OTHER_COLOURS["rose"], "#B0B0B0", "#E8E8E8"), strict=True))
 
 
 def claims_figure(claims: pd.DataFrame) -> Figure:
@@ -22,5 +22,5 @@ def claims_figure(claims: pd.DataFrame) -> Figure:
     ax.set(xlabel="claims")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=4 if figure.get_figwidth() > 5 else 2, columnspacing=1.2)
     return figure

@@ -9,13 +9,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from adamw_lab.figures.memory import PARTS
-from adamw_lab.figures.step_time import MODELS, OTHERS, TORCH, contender_colour
-from adamw_lab.figures.style import COLOURS, WIDTH, new_figure
+from adamw_lab.figures.step_time import MODELS, OTHERS, TORCH, contender_colour, name_hardware
+from adamw_lab.figures.style import COLOURS, OTHER_COLOURS, OTHER_MARKERS, WIDTH, new_figure
 
-SHAPES = "osD^"
+SHAPES = tuple(OTHER_MARKERS[shape] for shape in ("dome", "bar", "star", "hourglass"))
+"""Of models, which are no optimizers."""
 HIDDEN_READ = 1.5
 """A copy moves 12 bytes an element where 8 are counted, if memory is read before it is written."""
-SELECTION = {"kth_smallest": ("kth_smallest", COLOURS["adamwprune"], "P"), "kthvalue": ("torch.kthvalue", TORCH, "o")}
+SELECTION = {"kth_smallest": ("kth_smallest", COLOURS["adamwprune"], "P"),
+             "kthvalue": ("torch.kthvalue", TORCH, OTHER_MARKERS["bar"])}
 WAYS = {"tutorial": OTHERS, "bare": TORCH}
 """Ways of training that are not the lab's loop -> colour."""
 
@@ -23,8 +25,9 @@ WAYS = {"tutorial": OTHERS, "bare": TORCH}
 def fig_limit(ax: Axes, data: pd.DataFrame) -> None:
     """Speed at which each step moves the bytes that its rule must move, by the speed of a copy in the same turns.
 
-    A row for each contender, a marker for each model. The lines are a copy's speed, and half as much again, which a
-    copy would show if what it reads unasked were counted. Neither is a limit: a step may be faster than a copy.
+    A row for each contender, and in it a marker for each model, the first one highest. The lines are a copy's speed,
+    and half as much again, which a copy would show if what it reads unasked were counted. Neither is a limit: a step
+    may be faster than a copy.
 
     Args:
         data: `bench_step_time`'s table, or a part of it; rows without a time are left out.
@@ -33,11 +36,13 @@ def fig_limit(ax: Axes, data: pd.DataFrame) -> None:
     rows = {name: height for height, name in enumerate(data["contender"].unique())}
     for known, dashes in ((1.0, "-"), (HIDDEN_READ, "--")):
         ax.axvline(known, color="black", linewidth=0.8, linestyle=dashes)
-    for (model, part), shape in zip(data.groupby("model", sort=False), SHAPES, strict=False):
+    count = data["model"].nunique()
+    for place, ((model, part), shape) in enumerate(zip(data.groupby("model", sort=False), SHAPES, strict=False)):
         speed = part["gigabytes_per_second"] / part["copy_gigabytes_per_second"]
         for contender, x in zip(part["contender"], speed, strict=True):
-            ax.plot(x, rows[contender], marker=shape, color=contender_colour(contender), markeredgecolor="#4D4D4D",
-                    markeredgewidth=0.4, linestyle="none", label=MODELS.get(model, model))
+            ax.plot(x, rows[contender] + 0.3 * (place - (count - 1) / 2), marker=shape, markersize=6,
+                    color=contender_colour(contender), markeredgecolor="#4D4D4D", markeredgewidth=0.4,
+                    linestyle="none", label=MODELS.get(model, model))
     labels = data.drop_duplicates("contender")["label"]
     ax.set_yticks(range(len(rows)), labels, fontsize=6.5)
     ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlabel="speed in memory / a copy's")
@@ -50,16 +55,14 @@ def fig_limit(ax: Axes, data: pd.DataFrame) -> None:
 
 def limit_figure(data: pd.DataFrame) -> Figure:
     """`fig_limit` at the width of a column, models explained above and the hardware beneath."""
-    figure, (ax,) = new_figure(width=WIDTH, height=0.9 + 0.15 * data["contender"].nunique())
+    figure, (ax,) = new_figure(width=WIDTH, height=0.95 + 0.23 * data["contender"].nunique())
     fig_limit(ax, data)
-    shapes = [Line2D([], [], marker=shape, color="#BDBDBD", markeredgecolor="#4D4D4D", markeredgewidth=0.4,
-                     linestyle="none", label=MODELS.get(model, model))
+    shapes = [Line2D([], [], marker=shape, color="#BDBDBD", markersize=6, markeredgecolor="#4D4D4D",
+                     markeredgewidth=0.4, linestyle="none", label=MODELS.get(model, model))
               for model, shape in zip(data["model"].unique(), SHAPES, strict=False)]
     figure.legend(handles=shapes, loc="outside upper right", ncols=3, fontsize=6.5, columnspacing=0.8,
                   handletextpad=0.1)
-    first = data.iloc[0]
-    figure.supxlabel(f"{first['hardware']}, {first['threads']} threads, torch {first['torch']}", fontsize=5.5,
-                     color="#6E6E6E")
+    name_hardware(figure, data.iloc[0])
     return figure
 
 
@@ -104,7 +107,7 @@ def fig_throughput(ax: Axes, data: pd.DataFrame) -> None:
             height += 1
             heights.append(height)
             labels.append(f"{row.way}, {row.precision}" if row.precision not in row.way else row.way)
-            ax.barh(height, row.images_per_second, color=WAYS.get(row.way, COLOURS["adamw"]), height=0.72)
+            ax.barh(height, row.images_per_second, color=WAYS.get(row.way, OTHER_COLOURS["teal"]), height=0.72)
             ax.text(row.images_per_second, height, f" {row.ratio:.2f}×", va="center", fontsize=6.5)
         height += 1.5
     ax.set_yticks(heights, labels, fontsize=6.5)
@@ -118,8 +121,7 @@ def throughput_figure(data: pd.DataFrame) -> Figure:
     figure, (ax,) = new_figure(width=WIDTH, height=0.8 + 0.16 * (len(data) + 2.5 * data["model"].nunique()))
     fig_throughput(ax, data)
     first = data.iloc[0]
-    figure.supxlabel(f"{first['hardware']}, {first['threads']} threads, {first['dataset']}, batches of "
-                     f"{first['batch_size']}, torch {first['torch']}", fontsize=5.5, color="#6E6E6E")
+    name_hardware(figure, first, f"\n{first['dataset']}, batches of {first['batch_size']}, ")
     return figure
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adamw_lab.cliff import cliff_loss
-from adamw_lab.figures.style import COLOURS, NAMES, OTHER_COLOURS, new_figure
+from adamw_lab.figures.lines import name_ends
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, OTHER_COLOURS, new_figure
 from adamw_lab.training.gradients import gradient_by_layer, gradient_by_time
 from adamw_lab.vanishing import deep_networks, recurrent_networks, some_sequences
 
@@ -57,7 +58,7 @@ def fig_by_layer(ax: Axes, sizes: Mapping[str, pd.Series], quantity: str) -> Non
     ax.set(yscale="log", xlabel="layer, from the input", ylabel=quantity)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.legend()
+    name_ends(ax)
 
 
 def fig_adding(ax: Axes, runs: Mapping[str, pd.DataFrame], window: int = 20) -> None:
@@ -97,7 +98,8 @@ def fig_cliff(ax: Axes, paths: Mapping[str, Tensor], low: tuple[float, float] = 
         clipped = name != optimizer
         ax.plot(path[:, 0], path[:, 1], color=COLOURS[optimizer], linestyle="--" if clipped else "-", linewidth=0.9,
                 label=NAMES[optimizer] + CLIPPED * clipped)
-        ax.plot(*path[-1], color=COLOURS[optimizer], marker="o", markerfacecolor="white" if clipped else None)
+        ax.plot(*path[-1], color=COLOURS[optimizer], marker=MARKERS[optimizer],
+                markerfacecolor="white" if clipped else None)
     ax.set(xlabel="w", ylabel="b", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.grid(visible=False)
 
@@ -116,5 +118,5 @@ def gradients_figure(length: int = 100, depth: int = 20, seed: int = 0) -> Figur
     figure, (left, right) = new_figure(2, width=7.0, height=2.6)
     fig_by_time(left, norms)
     fig_by_layer(right, layers, "gradient norm of the weights")
-    left.legend(fontsize=6.5)
+    name_ends(left)
     return figure

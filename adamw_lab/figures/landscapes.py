@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from adamw_lab.descents import RULES, best_lr, descend
@@ -19,6 +20,8 @@ from adamw_lab.figures.lines import keep_lines, mark_spike, move_line
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
 from adamw_lab.landscapes import LANDSCAPES, Landscape, get_landscape
 
+BENEATH = ("adagrad",)
+"""Whose paths are wide and beneath the others: AdaGrad goes the first steps of RMSprop or Adam."""
 CLASSICS = ("sgd_plain", "sgd", "adagrad", "rmsprop", "adam")
 FLOOR = 1e-8
 """Losses closer than this to the lowest are drawn here, shorter steps not at all."""
@@ -27,11 +30,10 @@ _GROUND = ("#FFFFFF", "#F8F8F6", "#F1F1EE", "#EAEAE6", "#E3E3DE", "#DCDCD6", "#D
 
 
 def look(name: str) -> dict[str, Any]:
-    """Colour, dashes and label of an optimizer's line."""
+    """Colour, dashes and label of an optimizer's line; SGD without momentum is dashed and its markers are hollow."""
     if name == "sgd_plain":
-        return {"color": COLOURS["sgd"], "linestyle": (0, (3, 1.2)), "label": "SGD"}
-    label = "SGD + momentum" if name == "sgd" else NAMES[name]
-    return {"color": COLOURS[name], "linestyle": "-", "label": label}
+        return {"color": COLOURS["sgd"], "linestyle": (0, (3, 1.2)), "label": "SGD", "markerfacecolor": "white"}
+    return {"color": COLOURS[name], "linestyle": "-", "label": NAMES[name]}
 
 
 def marker_of(name: str) -> str:
@@ -76,13 +78,27 @@ def fig_paths(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataFr
     for name, run in runs.items():
         # The last bits of a sine differ between processors; four decimals do not.
         x, y = run["x"].round(4), run["y"].round(4)
-        move_line(ax, name, x, y, linewidth=1.1, **look(name))
-        colour = look(name)["color"]
-        faces = ("white", colour) if name == "sgd_plain" else (colour, "white")
-        move_line(ax, f"{name} end", x[-1:], y[-1:], marker=marker_of(name), color=faces[0],
-                  markersize=5, markeredgecolor=faces[1], markeredgewidth=0.7, linestyle="none", zorder=4)
+        move_line(ax, name, x, y, linewidth=_width(name), zorder=1.9 if name in BENEATH else 2, **look(name))
+        move_line(ax, f"{name} end", x[-1:], y[-1:], linestyle="none", zorder=4, **_end(name))
         shown |= {name, f"{name} end"}
     keep_lines(ax, shown | {"start", "minima"})
+
+
+def _end(name: str) -> dict[str, Any]:
+    """The marker where a path ends, edged so that it is seen upon its path."""
+    colour = look(name)["color"]
+    face, edge = ("white", colour) if name == "sgd_plain" else (colour, "white")
+    return {"marker": marker_of(name), "color": face, "markersize": 5, "markeredgecolor": edge, "markeredgewidth": 0.7}
+
+
+def _width(name: str) -> float:
+    return 2.6 if name in BENEATH else 1.1
+
+
+def name_paths(runs: Sequence[str]) -> list[Line2D]:
+    """Handles of a legend for `fig_paths`: each optimizer's line with the marker of its end."""
+    return [Line2D([], [], linewidth=_width(name), **{**_end(name), "markerfacecolor": _end(name)["color"],
+                                                       **look(name)}) for name in runs]
 
 
 def fig_losses(ax: Axes, landscape: str | Landscape, runs: Mapping[str, pd.DataFrame],
@@ -143,8 +159,8 @@ def landscapes_figure(steps: int = 200, seed: int = 0) -> Figure:
     for ax, name in zip(axes.flat, names, strict=True):
         fig_trajectories(ax, name, steps=steps, seed=seed)
         ax.set_title(LANDSCAPES[name].title, fontsize=8.5 if columns == 3 else 7)
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * columns - 1,
-                  handlelength=1.6, columnspacing=1.2)
+    figure.legend(handles=name_paths(CLASSICS), loc="outside lower center", ncols=2 * columns - 1, handlelength=2.2,
+                  columnspacing=1.2)
     return figure
 
 

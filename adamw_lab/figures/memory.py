@@ -4,15 +4,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adamw_lab.figures.style import NAMES, WIDTH, new_figure
+from adamw_lab.figures.style import NAMES, OTHER_COLOURS, WIDTH, new_figure
 
 PARTS = {
-    "weights": ("weights", "#6E6E6E"),
+    "weights": ("weights", "#4D4D4D"),
     "gradients": ("gradients", "#BDBDBD"),
-    "moments": ("moments", "#0072B2"),
-    "masks": ("masks", "#D55E00"),
-    "scores": ("scores", "#E69F00"),
-    "copies": ("copies of weights", "#CC79A7"),
+    "moments": ("moments", OTHER_COLOURS["teal"]),
+    "masks": ("masks", OTHER_COLOURS["wine"]),
+    "scores": ("scores", OTHER_COLOURS["sand"]),
+    "copies": ("copies of weights", OTHER_COLOURS["purple"]),
     "transients": ("for a moment", "#FFFFFF"),
 }
 METHODS = {

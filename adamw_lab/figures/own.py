@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adamw_lab.analysis.recorded import WORTH, against, scores
+from adamw_lab.analysis.recorded import WORTH, against
 from adamw_lab.figures.effects import fig_effects
 from adamw_lab.figures.landscapes import fig_paths
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
@@ -38,10 +38,6 @@ def fig_gains(ax: Axes, runs: pd.DataFrame, other: str = "adamw", measure: str =
     runs = runs.assign(arm=runs["optimizer"])
     effects = against(runs, other, measure)
     effects = effects[effects["arm"] != other]
-    for place, name in enumerate(effects["arm"]):
-        points = 100 * (scores(runs, name, measure) - scores(runs, other, measure)).dropna()
-        ax.plot(points, [place + 0.18] * len(points), "o", color=COLOURS[name], alpha=0.35, markersize=3,
-                markeredgewidth=0)
     fig_effects(ax, effects, [_title(name) for name in effects["arm"]], WORTH["accuracy"], scale=100.0)
     ax.set(xlabel=f"gain on {_title(other)} (points)")
 

@@ -7,17 +7,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adamw_lab.analysis.recorded import compare
+from adamw_lab.analysis.recorded import compare, scores
 from adamw_lab.analysis.stats import Effect
-from adamw_lab.figures.style import OTHER_COLOURS, new_figure
+from adamw_lab.figures.lines import bend
+from adamw_lab.figures.style import OTHER_COLOURS, OTHER_MARKERS, new_figure, written
 
-# Scores are not optimizers: no colour is shared with one.
+# Scores are not optimizers: no colour and no marker is shared with one.
 SCORES = {
-    "hybrid": (OTHER_COLOURS["purple"], "P"), "magnitude": ("#202020", "o"), "fisher": (OTHER_COLOURS["green"], "s"),
-    "random": ("#9A9A9A", "x"), "gradient_magnitude": (OTHER_COLOURS["cyan"], "^"),
-    "movement_to_zero": (OTHER_COLOURS["wine"], "D"), "coherence": (OTHER_COLOURS["sand"], "v"),
-    "variance": (OTHER_COLOURS["rose"], "<"), "saliency": (OTHER_COLOURS["teal"], ">"),
+    name: (colour, OTHER_MARKERS[shape]) for name, colour, shape in (
+        ("hybrid", OTHER_COLOURS["purple"], "star"), ("magnitude", "#202020", "bar"),
+        ("fisher", OTHER_COLOURS["green"], "dome"), ("random", "#9A9A9A", "cross"),
+        ("gradient_magnitude", OTHER_COLOURS["cyan"], "bowl"),
+        ("movement_to_zero", OTHER_COLOURS["wine"], "hourglass"), ("coherence", OTHER_COLOURS["sand"], "slab"),
+        ("variance", OTHER_COLOURS["rose"], "bow tie"), ("saliency", OTHER_COLOURS["teal"], "spark"))
 }
+APART = 0.15
+"""Rows between two ways to prune at one sparsity, 1 being those between sparsities."""
 LINEAR = 2.0
 """Points up to which a gain on magnitude is drawn to scale where others are ten times as large."""
 
@@ -41,7 +46,7 @@ def fig_pruning(ax: Axes, runs: pd.DataFrame, metric: str = "validation_accuracy
         x, y = 100 * by["sparsity"].mean(), 100 * by[metric].agg(["mean", "min", "max"])
         if len(x):
             ax.fill_between(x, y["min"], y["max"], color=colour, alpha=0.15, linewidth=0)
-            ax.plot(x, y["mean"], marker=marker, color=colour, label=score)
+            ax.plot(x, y["mean"], marker=marker, markersize=5, color=colour, label=score)
     ax.set(xlabel="weights pruned (%)", ylabel=f"{metric.replace('_', ' ')} (%)")
 
 
@@ -53,7 +58,7 @@ def pruning_figure(runs: pd.DataFrame, history: pd.DataFrame) -> Figure:
     left.set_title("All scores")
     left.legend(loc="lower left")
     close = runs[~runs["optimizer_options"].str.contains('"random"')]["validation_accuracy"]
-    right.set(ylim=(100 * close.min() - 0.4, 100 * close.max() + 0.4), title="A closer look", ylabel="")
+    right.set(ylim=(100 * close.min() - 0.4, 100 * close.max() + 0.4), title="A closer look")
     return figure
 
 
@@ -65,39 +70,40 @@ def fig_against_magnitude(ax: Axes, runs: pd.DataFrame, sparsities: Sequence[flo
     """
     arms = runs["arm"].str.extract(r"^(\w+)_(0\.\d+)$")[0].dropna().unique()
     others = [name for name in arms if name not in ("magnitude", "random")]
-    for place, name in enumerate(others):
-        colour, marker = SCORES[name.removeprefix("gradual_").replace("movement", "movement_to_zero")]
-        for row, sparsity in enumerate(sparsities):
-            effect = compare(runs, f"{name}_{sparsity}", f"magnitude_{sparsity}", "test_accuracy")
+    for row, sparsity in enumerate(sparsities):
+        for place, name in enumerate(others):
+            own, beside = f"{name}_{sparsity}", f"magnitude_{sparsity}"
+            effect = compare(runs, own, beside, "test_accuracy")
             if effect is not None:
-                _interval(ax, effect, row + 0.1 * (place - len(others) / 2), colour, marker,
-                          name.replace("_", " ") if row == 0 else None, name.startswith("gradual_"))
+                each = (scores(runs, own, "test_accuracy") - scores(runs, beside, "test_accuracy")).dropna()
+                _interval(ax, effect, each, row + APART * (place - (len(others) - 1) / 2), name, row == 0)
     ax.axvline(0, color="#606060", linewidth=0.8)
-    ax.set_yticks(range(len(sparsities)), [f"{sparsity:.0%}" for sparsity in sparsities])
+    ax.set_yticks(range(len(sparsities)), [f"{100 * sparsity:g} %" for sparsity in sparsities])
     ax.set(xlabel="better than magnitude by (points)", ylabel="weights pruned", ylim=(len(sparsities) - 0.4, -0.6))
     if max(abs(limit) for limit in ax.get_xlim()) > 10 * LINEAR:
-        ax.set_xscale("symlog", linthresh=LINEAR, linscale=2)
-        ticks = [tick for tick in (-30, -10, -2, -1, 0, 1, 2, 10, 30)
-                 if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
-        ax.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
-        ax.set_xticks([], minor=True)
+        bend(ax, LINEAR, (1, 2, 10, 30), lambda tick: "+" * (tick > 0) + written(tick), linscale=2)
         ax.set_xlabel(f"better than magnitude by (points,\nbeyond {LINEAR:g} logarithmic)")
     ax.grid(axis="y", visible=False)
 
 
-def _interval(ax: Axes, effect: Effect, y: float, colour: str, marker: str, label: str | None, hollow: bool) -> None:
+def _interval(ax: Axes, effect: Effect, each: pd.Series, y: float, name: str, labelled: bool) -> None:
+    """The mean and its interval, and beneath them every seed, faint; hollow for the baseline pruners."""
+    colour, marker = SCORES[name.removeprefix("gradual_").replace("movement", "movement_to_zero")]
     ax.plot([100 * effect.low, 100 * effect.high], [y, y], color=colour, linewidth=1)
-    ax.plot(100 * effect.mean, y, marker, color=colour, label=label, markerfacecolor="white" if hollow else colour)
+    ax.plot(100 * effect.mean, y, marker=marker, markersize=5, color=colour,
+            label=name.replace("_", " ") if labelled else None,
+            markerfacecolor="white" if name.startswith("gradual_") else colour)
+    ax.scatter(100 * each, [y + 0.45 * APART] * len(each), s=4, color=colour, alpha=0.4, linewidth=0)
 
 
 def scores_figure(runs: pd.DataFrame) -> Figure:
     """The study of scores: test accuracy at the achieved sparsity, and each way to prune less magnitude."""
     sparsities = sorted(runs["arm"].str.extract(r"_(0\.\d+)$")[0].dropna().astype(float).unique(), reverse=True)
-    figure, (left, right) = new_figure(2, width=7.0, height=2.0 + 0.28 * len(sparsities))
+    figure, (left, right) = new_figure(2, width=7.0, height=1.7 + 0.42 * len(sparsities))
     plain = runs["arm"].str.fullmatch(r"dense|(?!gradual)\w+_0\.\d+")
     fig_pruning(left, runs[plain], "test_accuracy")
     left.set_xticks([100 * sparsity for sparsity in sparsities])
     left.legend(loc="lower left")
     fig_against_magnitude(right, runs, sparsities)
-    right.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1, borderaxespad=0.1)
+    right.legend(fontsize=6.5, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1, borderaxespad=0.1)
     return figure

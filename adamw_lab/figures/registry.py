@@ -57,18 +57,18 @@ FIGURES: dict[str, Recorded] = {
     "landscapes": Recorded(
         landscapes_figure, (), "01_what_is_an_optimizer.ipynb",
         "Five optimizers for 200 steps on six landscapes, each at the learning rate of the lowest mean loss among "
-        "nineteen from 1e-4 to 3.2. A ring is the start, a star a minimum, a marker where a path ends; the darker the "
-        "ground, the higher."),
+        "nineteen from 1e-4 to 3.2. A ring is the start, a star a minimum, a marker where a path ends; AdaGrad's path "
+        "is wide and beneath the others; the darker the ground, the higher."),
     "adam": Recorded(
         adam_figure, (), "02_adam.ipynb",
-        "Left, Adam's steps without the bias correction under a constant gradient; with it they are 1. Middle, how far "
-        "a weight gets whose gradient is there at a share of the steps. Right, the step against the gradient's size. "
-        "Left and right, dots are measured and lines are formulas."),
+        "Left, Adam's steps without the bias correction under a constant gradient; with it they are 1. Middle, how "
+        "far a weight gets whose gradient is there at a share of the steps. Right, the step against the gradient's "
+        "size. Left and right, Adam's markers are measured and its lines are formulas."),
     "optimizers-quick": Recorded(
         study_figure, _study("optimizers-quick"), "08_resnet_experiment.ipynb",
         "ResNet-18 on scikit-learn's digits, default learning rates, two seeds each. Left, validation accuracy of "
-        "every epoch, each seed faint and the mean strong; right, after the last epoch, a dot a seed and a bar at "
-        "the mean."),
+        "every epoch, each seed faint and the mean strong; right, after the last epoch, a dot a seed and a bar at the "
+        "mean."),
     "decay": Recorded(
         decay_figure, ("decay.csv",), "03_adamw.ipynb",
         "Validation loss of a small network by learning rate and weight decay, mean of three seeds; left, Adam with "
@@ -76,13 +76,13 @@ FIGURES: dict[str, Recorded] = {
     "amsgrad": Recorded(
         amsgrad_figure, (), "04_adamw_adv.ipynb",
         "The counterexample of Reddi et al. Left, x over the steps: Adam leaves the minimum at -1, AMSGrad finds it. "
-        "Right, the movement of a period away from the minimum by that towards it, against the memory of v: Adam errs "
-        "where it is above 1, up to the dot."),
+        "Right, the movement of a period away from the minimum relative to that towards it, against the memory of v: "
+        "Adam errs where it is above 1, up to the dot."),
     "switches": Recorded(
         switches_figure, ("switches.csv",), "04_adamw_adv.ipynb",
-        "AdamWAdv's three switches, paired by seed: LeNet-5 on scikit-learn's digits, ten seeds. Left, every "
-        "combination beside AdamW with none; right, each switch on against off, averaged over the states of the "
-        "others. Dots are seeds, bars 95 % intervals of the mean."),
+        "AdamWAdv's three switches, paired by seed: LeNet-5 on scikit-learn's digits, ten seeds. Left, how much lower "
+        "the validation loss of each combination is than that of AdamW with none; right, with a switch on than off, "
+        "averaged over the states of the others. Dots are seeds, bars 95 % intervals of the mean."),
     "spike": Recorded(
         spike_figure, (), "05_adamw_spam.ipynb",
         "One gradient a hundred times too long in a noisy quadratic bowl: the second moment remembers it for hundreds "
@@ -90,7 +90,8 @@ FIGURES: dict[str, Recorded] = {
     "pruning-quick": Recorded(
         pruning_figure, _study("pruning-quick"), "06_adamw_prune.ipynb",
         "ResNet-18 on the digits: validation accuracy against the share of weights pruned, for four scores, three "
-        "seeds each; bands are the range over seeds, the dashed line is the network without pruning."),
+        "seeds each; bands are the range over seeds, the dashed line is the network without pruning. Right, a closer "
+        "look at the same, without the whole of the random score."),
     "gradients": Recorded(
         gradients_figure, (), "07_gradient_problems.ipynb",
         "Gradients before any training. Left, of the states of five recurrent networks by the steps back in time, of "
@@ -98,67 +99,77 @@ FIGURES: dict[str, Recorded] = {
         "and 20 residual layers."),
     "step_time": Recorded(
         step_time_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
-        "A step's time by that of torch.optim.AdamW(fused=True) in the same turn; lower is faster."),
+        "A step's time relative to that of torch.optim.AdamW(fused=True) in the same turn; lower is faster."),
     "machine_limit": Recorded(
         limit_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
-        "The speed at which a step moves the bytes that its rule must move, by the speed of a copy in the same turns. "
-        "The dashed line is a copy's speed if it reads what it overwrites, unasked and uncounted. Neither is a limit."),
+        "The speed at which a step moves the bytes that its rule must move, relative to that of a copy in the same "
+        "turns. The dashed line is a copy's speed if it reads what it overwrites, unasked and uncounted. Neither is a "
+        "limit."),
     "training": Recorded(
         throughput_figure, ("training.csv",), "12_speed_and_memory.ipynb",
-        "Images a second of ways to train on Fashion-MNIST: a tutorial's loop, fit, and the bare forward, backward and "
-        "step. The number is how many times as fast as the tutorial's loop it is, the median over paired turns; fit, "
-        "looking, bare and compiled are in bfloat16, the tutorial's loop in float32."),
+        "Images a second of ways to train on Fashion-MNIST: a tutorial's loop, fit, and the bare forward, backward "
+        "and step. The number is how many times as fast as the tutorial's loop it is, the median over paired turns; "
+        "fit, looking, bare and compiled are in bfloat16, the tutorial's loop in float32."),
     "selection": Recorded(
         selection_figure, ("selection.csv",), "12_speed_and_memory.ipynb",
         "Finding the exact threshold of a mask update: time, and memory taken for a moment, over the number of "
         "scores."),
     "memory": Recorded(
         memory_figure, ("memory.csv",), "12_speed_and_memory.ipynb",
-        "Bytes a parameter that training ResNet-18 keeps, by component, and what a mask update takes for a moment; the "
-        "number is what pruning keeps for a weight."),
+        "Bytes a parameter that training ResNet-18 keeps, by component, and what a mask update takes for a moment; "
+        "the number is what pruning keeps for a weight."),
     "calibration": Recorded(
         calibration_figure, _study("calibration-cpu"), "09_optimizer_study.ipynb",
-        "ResNet-18 on the whole of Fashion-MNIST, tuned SGD and AdamW, one run each: validation accuracy by epoch, "
-        "hollow the test accuracy after the last, dashed what is published after many more epochs."),
+        "ResNet-18 on the whole of Fashion-MNIST, tuned SGD with momentum and AdamW, one run each: validation "
+        "accuracy by epoch, hollow the test accuracy after the last, dashed what is published after many more epochs."),
     "optimizer-study": Recorded(
         lambda *runs: optimizers_figure(TUNED_TASKS, runs[: len(TUNED_TASKS)], runs[len(TUNED_TASKS):]),
         tuple(f"{kind}-{task}-cpu.csv" for kind in ("defaults", "tuned") for task in TUNED_TASKS),
         "09_optimizer_study.ipynb",
-        "Each optimizer less AdamW on the test set, paired by seed, 95 % intervals: hollow out of the box, filled when "
-        "tuned with equal effort. The grey band counts as no difference of tuned runs."),
+        "How much lower the test loss of each optimizer is than AdamW's, or how much higher its test accuracy, paired "
+        "by seed, with 95 % intervals: hollow out of the box, filled when tuned with equal effort; faint dots are "
+        "seeds, three on ResNet-50. In the grey band a difference of tuned runs counts as none; beyond it axes are "
+        "logarithmic."),
     "sensitivity": Recorded(
         lambda *tuning: sensitivity_figure(TUNED_TASKS, tuning),
         tuple(f"tuning-{task}-cpu.csv" for task in TUNED_TASKS), "09_optimizer_study.ipynb",
-        "What each learning rate reaches on validation, the better of the weight decays, one seed."),
+        "What each learning rate reaches on validation, the better of the weight decays, one seed; runs that diverged "
+        "are left out."),
     "spam-study": Recorded(
         lambda *tables: spam_figure(("gpt", "resnet18"), tables),
         ("spam-ablation-cpu.csv", "spam-ablation-resnet18-cpu.csv"), "09_optimizer_study.ipynb",
         "Parts of SPAM beside AdamW by test loss, on a small GPT and a small ResNet, paired by seed, with 95 % "
-        "intervals; to the right is better. Left, by how much less spoilt steps cost them (3 % of the steps; seven "
-        "parts met noise, too); right, what they are worth where no step is spoilt."),
+        "intervals, seeds as faint dots; to the right is better, and in the grey band a difference counts as none. "
+        "Left, by how much less spoilt steps cost them (3 % of the steps; seven parts met noise, too); right, what "
+        "they are worth where no step is spoilt."),
     "pruning-lenet5": Recorded(
         scores_figure, ("pruning-lenet5-cpu.csv",), "10_pruning_study.ipynb",
         "LeNet-5, five seeds. Left, test accuracy at the achieved sparsity, bands are the range over seeds; right, "
-        "each score less magnitude, paired by seed, with 95 % intervals."),
+        "how much higher that of each score is than that of magnitude, paired by seed, with 95 % intervals; faint "
+        "dots are seeds."),
     "rates-study": Recorded(
         rates_figure, ("rates-cpu.csv",), "11_hyperparameters.ipynb",
-        "Small GPTs of four widths: what each learning rate of AdamW reaches, three seeds."),
+        "Small GPTs of four widths: test loss by AdamW's learning rate. Faint dots are the three seeds, a line goes "
+        "through their means, and a band is their range; a large dot is the rate that is best on validation."),
     "pruning-study": Recorded(
         scores_figure, ("pruning-resnet18-cpu.csv",), "10_pruning_study.ipynb",
         "ResNet-18 of a quarter of its width on the digits, five seeds. Left, test accuracy at the achieved sparsity, "
-        "bands are the range over seeds; right, each score less magnitude, paired by seed, with 95 % intervals."),
+        "bands are the range over seeds; right, how much higher that of each score is than that of magnitude, paired "
+        "by seed, with 95 % intervals; faint dots are seeds."),
     "betas-study": Recorded(
         betas_figure, ("betas-cpu.csv", "betas-gpt-cpu.csv"), "11_hyperparameters.ipynb",
-        "AdamW on LeNet-5 and the digits, about 160 steps, ten seeds, and on a small GPT, 300 steps, five seeds: test "
-        "loss less that of (0.9, 0.999), with 95 % intervals; to the right is better."),
+        "AdamW on LeNet-5 and the digits, about 160 steps, ten seeds, and on a small GPT, 300 steps, five seeds: how "
+        "much lower the test loss is than that of (0.9, 0.999), with 95 % intervals; faint dots are seeds. In the "
+        "grey band a difference counts as none."),
     "claims": Recorded(
         claims_figure, ("claims.csv",), "13_claims.ipynb",
         "Verdicts on the claims of the note and of the README, by what they are about."),
     "your-own": Recorded(
         own_figure, ("your-own-paths.csv", "your-own.csv"), "14_your_own_optimizer.ipynb",
         "Lion, written in one cell, beside optimizers of the workbook. Left, a landscape, each at its best learning "
-        "rate. Middle, validation loss of a small network on the digits by learning rate, one seed. Right, test "
-        "accuracy at the best of these less AdamW's, paired by seed, with 95 % intervals of the mean."),
+        "rate. Middle, validation loss of a small network on the digits by learning rate, one seed. Right, how much "
+        "higher the test accuracy at the best of these is than AdamW's, paired by seed, with 95 % intervals of the "
+        "mean; faint dots are seeds. In the grey band a difference counts as none."),
 }
 
 

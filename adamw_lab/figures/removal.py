@@ -29,7 +29,7 @@ def fig_removal(axes: Sequence[Axes], candidates: Candidates, importance: str = 
     fig_ranks(ranks, candidates, importance, other)
     same = shared(masks, candidates.masks(other, sparsity, scope))
     agreement = f"correlation {candidates.agreement(importance, other):.2f}"
-    told = f"; of what goes\n{same:.0%} is the same, {shared_by_chance(masks, scope):.0%} by chance"
+    told = f"; of what goes\n{100 * same:.0f} % is the same, {100 * shared_by_chance(masks, scope):.0f} % by chance"
     ranks.set_title(agreement + (";\nnothing goes" if np.isnan(same) else told), fontsize=7)
 
 

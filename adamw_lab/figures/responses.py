@@ -11,7 +11,7 @@ from matplotlib.ticker import NullFormatter
 
 from adamw_lab.descents import respond
 from adamw_lab.figures.landscapes import look, marker_of
-from adamw_lab.figures.style import COLOURS, new_figure
+from adamw_lab.figures.style import COLOURS, MARKERS, new_figure
 from adamw_lab.moments import sparse_travel, trace_adam
 
 SHADES = ("#56B4E9", "#2B7BB0", "#123F5F")
@@ -37,10 +37,13 @@ def fig_moments(ax: Axes, gradients: np.ndarray, trace: Mapping[str, np.ndarray]
 
 
 def fig_checked(ax: Axes, x: Sequence[float], curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Measured values as dots, the formula's as lines, of up to three: label -> (measured, formula), as long as `x`."""
-    for (label, (measured, formula)), colour, marker in zip(curves.items(), SHADES, "o^s", strict=False):
+    """Measured values as Adam's markers, the formula's as lines, of up to three.
+
+    `curves` is label -> (measured, formula), each as long as `x`.
+    """
+    for (label, (measured, formula)), colour in zip(curves.items(), SHADES, strict=False):
         ax.plot(x, formula, color=colour, linewidth=1.0)
-        ax.plot(x, measured, marker, color=colour, markersize=3, label=label)
+        ax.plot(x, measured, MARKERS["adam"], color=colour, markersize=3, label=label)
 
 
 def fig_sparse(ax: Axes, table: pd.DataFrame) -> None:
@@ -96,4 +99,5 @@ def adam_figure() -> Figure:
     fig_scale(axes[2], np.logspace(-12, 2, 29), (1e-8, 1e-4))
     for ax, title in zip(axes, ("Bias correction", "Sparse gradients", "Scale and ε"), strict=True):
         ax.set_title(title)
+        ax.minorticks_off()  # over so many decades they say little and take as long as all else
     return figure

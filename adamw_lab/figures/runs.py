@@ -65,7 +65,7 @@ def fig_comparison(ax: Axes, runs: pd.DataFrame) -> None:
 
 def _row_label(name: str, runs: pd.DataFrame) -> str:
     sparsity = runs.loc[runs["optimizer"] == name, "sparsity"].mean()
-    return f"{NAMES[name]}\n{sparsity:.0%} of weights pruned" if sparsity > 0.005 else NAMES[name]
+    return f"{NAMES[name]}\n{100 * sparsity:.0f} % of weights pruned" if sparsity > 0.005 else NAMES[name]
 
 
 def study_figure(runs: pd.DataFrame, history: pd.DataFrame) -> Figure:

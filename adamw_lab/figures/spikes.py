@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from adamw_lab.figures.lines import keep_lines, mark_spike, move_line
-from adamw_lab.figures.style import COLOURS, NAMES, OTHER_COLOURS, WIDTH, new_figure
+from adamw_lab.figures.style import COLOURS, NAMES, OTHER_COLOURS, OTHER_MARKERS, WIDTH, new_figure
 from adamw_lab.optim import build_optimizer
 from adamw_lab.spikes import descend_bowl
 
@@ -42,7 +44,8 @@ def fig_detection(ax: Axes, curves: Mapping[str, pd.DataFrame], quantity: str) -
         quantity: "precision" or "recall".
     """
     label = {"precision": "calls that are right (%)", "recall": "spikes that are found (%)"}[quantity]
-    for (name, curve), colour, marker in zip(curves.items(), OTHER_COLOURS.values(), "os^", strict=False):
+    for (name, curve), colour, marker in zip(curves.items(), OTHER_COLOURS.values(), OTHER_MARKERS.values(),
+                                             strict=False):
         ax.plot(curve["threshold"], 100 * curve[quantity], color=colour, marker=marker, label=name)
     ax.set(xscale="log", xlabel="threshold", ylabel=label, ylim=(-4, 104))
     ax.xaxis.set_major_formatter("{x:g}")
@@ -70,5 +73,20 @@ def spike_figure(at: int = 150, factor: float = 100.0, steps: int = 600, lr: flo
     figure, axes = new_figure(2, width=WIDTH, height=2.0)
     for ax, column in zip(axes, ("second_moment", "update"), strict=True):
         fig_bowl(ax, runs, column, {at: factor})
-    axes[1].legend(loc="upper right", fontsize=6.5)
+        _name_late(ax, runs, column)
+    axes[1].set_yticks([2e-3, 5e-3, 1e-2, 2e-2])
+    axes[1].yaxis.set_major_formatter("{x:g}")
     return figure
+
+
+def _name_late(ax: Axes, runs: Mapping[str, pd.DataFrame], column: str) -> None:
+    """The names of two optimizers above and beneath the late halves of their lines, where the other's is not."""
+    late = {name: run[column][len(run) // 2:] for name, run in runs.items()}
+    steps = max(run["step"].iloc[-1] for run in runs.values())
+    ax.set(xlim=(0, steps), xticks=range(0, steps, 200), ymargin=0.12)
+    for name, values in late.items():
+        above = values.mean() == max(other.mean() for other in late.values())
+        end = values.max() if above else values.min()
+        ax.annotate(NAMES[name], (1, end), (0, 3 if above else -3), xycoords=ax.get_yaxis_transform(),
+                    textcoords="offset points", ha="right", va="bottom" if above else "top", fontsize=6.5,
+                    color=0.75 * np.array(to_rgb(COLOURS[name])))

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adamw_lab.figures.style import COLOURS, WIDTH, new_figure
+from adamw_lab.figures.style import COLOURS, STYLE, WIDTH, new_figure
 from adamw_lab.optim.own import own_names
 
 MODELS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "gpt2": "GPT-2 124 M"}
@@ -16,46 +16,46 @@ OURS = {"terms_off": "adamw", "adamwadv": "adamwadv", "adamwspam": "adamwspam",
 
 
 def fig_step_time(ax: Axes, data: pd.DataFrame) -> None:
-    """Time of a step by that of torch's fused AdamW, on a logarithmic axis: a bar for each contender and model.
+    """Time of a step relative to that of torch's fused AdamW, logarithmic: a bar for each contender and model.
 
     `data` is `bench_step_time`'s. Models are groups from the top down, each with its size and the time of the fused
     step; contenders that could not run say so.
     """
     ratios = data["ratio"].dropna()
-    low, high = min(0.5, 0.9 * ratios.min()), 1.7 * ratios.max()
-    ax.axvline(1.0, color="black", linewidth=0.8)
+    low, high = min(0.5, 0.9 * ratios.min()), 1.9 * ratios.max()
+    marks = [mark for mark in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if low <= mark <= high]
     height, heights, labels = 0.0, [], []
     for model, rows in data.groupby("model", sort=False):
-        heights.append(height)
-        labels.append(MODELS.get(model, model))
+        heights += [height, *(height + 1.0 + place for place in range(len(rows)))]
+        labels += [MODELS.get(model, model), *rows["label"]]
         count = rows["parameters"].iloc[0]
         size = f"{count / 1e6:.3g} M" if count >= 1e6 else f"{count:,}"
-        ax.text(low, height, f" {size} parameters, torch fused "
-                f"{1000 * rows['fused_seconds'].median():.3g} ms", va="center", fontsize=6, backgroundcolor="white")
-        for row in rows.itertuples():
-            height += 1.0
-            heights.append(height)
-            labels.append(row.label)
-            _bar(ax, row, height)
-        height += 1.5
-    marks = [mark for mark in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if low <= mark <= high]
+        ax.text(low, height, f"{size} parameters, fused {1000 * rows['fused_seconds'].median():.3g} ms",
+                va="center", fontsize=6.5)
+        # A grid of each group's own leaves the row of its heading free.
+        ax.vlines(marks, height + 0.5, height + len(rows) + 0.5, color=STYLE["grid.color"], linewidth=0.6, zorder=0)
+        ax.vlines(1.0, height + 0.5, height + len(rows) + 0.5, color="black", linewidth=0.8)
+        for place, row in enumerate(rows.itertuples()):
+            _bar(ax, row, height + 1.0 + place)
+        height += len(rows) + 1.5
     ax.set(xscale="log", xlim=(low, high), ylim=(height - 0.8, -0.7), xlabel="time of a step / torch fused")
     ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
     ax.set_xticks([], minor=True)
-    ax.set_yticks(heights, labels, fontsize=6)
+    ax.set_yticks(heights, labels, fontsize=6.5)
     for label in ax.get_yticklabels():
         if label.get_text() in {MODELS.get(model, model) for model in data["model"]}:
             label.set(fontweight="bold", fontsize=7)
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
+    ax.grid(visible=False)
+    ax.spines["left"].set_visible(False)
 
 
 def _bar(ax: Axes, row: tuple, height: float) -> None:
     if pd.isna(row.ratio):
-        ax.text(1.04, height, "not installed", va="center", fontsize=6, style="italic")
+        ax.text(1.04, height, "not installed", va="center", fontsize=6.5, style="italic")
         return
     ax.barh(height, row.ratio - 1.0, left=1.0, color=contender_colour(row.contender), height=0.72)
-    ax.text(max(row.ratio, 1.0) * 1.04, height, f"{row.ratio:.2f}", va="center", fontsize=6)
+    ax.text(max(row.ratio, 1.0) * 1.04, height, f"{row.ratio:.2f}", va="center", fontsize=6.5)
 
 
 def contender_colour(name: str) -> str:
@@ -67,9 +67,13 @@ def contender_colour(name: str) -> str:
 
 def step_time_figure(data: pd.DataFrame) -> Figure:
     """`fig_step_time` at the width of a column, with the hardware beneath."""
-    figure, (ax,) = new_figure(width=WIDTH, height=0.7 + 0.13 * (len(data) + 2.5 * data["model"].nunique()))
+    figure, (ax,) = new_figure(width=WIDTH, height=0.7 + 0.135 * (len(data) + 2.5 * data["model"].nunique()))
     fig_step_time(ax, data)
-    first = data.iloc[0]
-    figure.supxlabel(f"{first['hardware']}, {first['threads']} threads, torch {first['torch']}", fontsize=5.5,
-                     color="#6E6E6E")
+    name_hardware(figure, data.iloc[0])
     return figure
+
+
+def name_hardware(figure: Figure, row: pd.Series, also: str = "") -> None:
+    """Beneath the axes: on what it was measured, by the columns hardware, threads and torch; `also` what else."""
+    figure.supxlabel(f"{row['hardware']}, {row['threads']} threads, {also}torch {row['torch']}", fontsize=6.5,
+                     color="#606060")

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.path import Path as Outline
 
 from adamw_lab.optim.own import own_names
 from adamw_lab.optim.registry import OPTIMIZERS
@@ -65,7 +66,7 @@ MARKERS = Looks({
     "adamwprune": "P",
 }, lambda name, place: SPARE_MARKERS[(place + place // 4) % 4])
 NAMES = Looks({
-    "sgd": "SGD",
+    "sgd": "SGD + momentum",
     "adagrad": "AdaGrad",
     "rmsprop": "RMSprop",
     "adam": "Adam",
@@ -79,7 +80,20 @@ NAMES = Looks({
 
 OTHER_COLOURS = {"purple": "#AA4499", "green": "#117733", "rose": "#CC6677", "teal": "#44AA99", "sand": "#C4B454",
                  "cyan": "#88CCEE", "wine": "#661100"}
-"""Of what is no optimizer: scores, networks, detectors. Tol's muted palette, for the colour-blind, sand darkened."""
+"""Of what is no optimizer, such as scores and verdicts. Tol's muted palette, for the colour-blind, sand darkened."""
+
+
+def _outline(*corners: tuple[float, float]) -> Outline:
+    return Outline([*corners, corners[0]], closed=True)
+
+
+OTHER_MARKERS = {
+    "star": "*", "bar": _outline((-0.35, -1), (0.35, -1), (0.35, 1), (-0.35, 1)), "dome": Outline.wedge(0, 180),
+    "bow tie": _outline((-1, -0.8), (-1, 0.8), (1, -0.8), (1, 0.8)), "bowl": Outline.wedge(180, 360),
+    "spark": (4, 1, 0), "hourglass": _outline((-0.8, -1), (0.8, -1), (-0.8, 1), (0.8, 1)),
+    "slab": _outline((-1, -0.35), (1, -0.35), (1, 0.35), (-1, 0.35)), "cross": "x",
+}
+"""Likewise: shapes that no optimizer has."""
 
 WIDTH = 3.4
 """Inches of one column of a paper; 7 inches are two."""
@@ -162,13 +176,21 @@ def stacks(width: float) -> bool:
 
 
 def share_row_labels(axes: Sequence[Axes]) -> None:
-    """Take away the labels of rows where the panel to the left has the same; panels under each other keep theirs.
+    """Take away the labels of rows where the panel to the left has the same, and write others into the panel.
 
-    Draw every panel with all its labels, then call this.
+    Panels in the first column keep theirs. Draw every panel with all its labels, then call this.
     """
-    for ax in axes:
+    labels = [[text.get_text() for text in ax.get_yticklabels()] for ax in axes]
+    for ax, before, own in zip(axes[1:], labels, labels[1:], strict=False):
         if not ax.get_subplotspec().is_first_col():
+            for height, label in zip(ax.get_yticks(), own if own != before else (), strict=False):
+                ax.text(0.02, height - 0.45, label, transform=ax.get_yaxis_transform(), fontsize=7.5, va="center")
             ax.set_yticklabels([])
+
+
+def written(number: float) -> str:
+    """A number for a label, with a minus and not a hyphen before it."""
+    return f"{number:g}".replace("-", "−")
 
 
 def save(figure: Figure, path: str | Path, formats: Sequence[str] = COMMITTED) -> list[Path]:
@@ -182,11 +204,23 @@ def save(figure: Figure, path: str | Path, formats: Sequence[str] = COMMITTED) -
             raise ValueError(f"unknown format {suffix!r}; allowed: {', '.join(FORMATS)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for suffix in formats:
-        target = path.with_name(f"{path.name}.{suffix}")
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
-        with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), _laid_out(figure):
+        for suffix in formats:
+            target = path.with_name(f"{path.name}.{suffix}")
+            draft = path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
             figure.savefig(draft, format=suffix, metadata=FORMATS[suffix])
-        os.replace(draft, target)
-        written.append(target)
+            os.replace(draft, target)
+            written.append(target)
     return written
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Within it panels stay where they are: to lay them out anew for every format is half of the time."""
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
-from adamw_lab.figures.style import COLOURS, new_figure
+from adamw_lab.figures.effects import SEEDS
+from adamw_lab.figures.style import COLOURS, MARKERS, new_figure
 
 
 def switch_states(runs: pd.DataFrame) -> pd.DataFrame:
@@ -59,15 +60,18 @@ def _intervals(differences: dict[str, pd.Series]) -> pd.DataFrame:
 
 
 def fig_switches(ax: Axes, effects: pd.DataFrame) -> None:
-    """Differences of `switch_effects` or `main_effects`, first on top: every seed faint, mean and interval strong."""
+    """Gains by `switch_effects` or `main_effects`, first on top: mean and interval strong, every seed faint beneath.
+
+    A gain is a difference with its sign turned, as less loss is better.
+    """
     for height, row in enumerate(effects.itertuples()):
-        ax.plot(row.differences, np.full(len(row.differences), height), "o", color=COLOURS["adamwadv"], alpha=0.35,
-                markersize=3, markeredgewidth=0)
-        ax.plot([row.low, row.high], [height] * 2, color="black", linewidth=1.4)
-        ax.plot(row.difference, height, "D", color="black", markersize=4)
+        ax.plot(-row.differences, np.full(len(row.differences), height + SEEDS), "o", color=COLOURS["adamwadv"],
+                alpha=0.4, markersize=3, markeredgewidth=0)
+        ax.plot([-row.high, -row.low], [height] * 2, color="black", linewidth=1.4)
+        ax.plot(-row.difference, height, MARKERS["adamwadv"], color="black", markersize=4)
     ax.axvline(0, color="#9A9A9A", linewidth=0.8)
     ax.set_yticks(range(len(effects)), effects["switches"])
-    ax.set(xlabel="difference in validation loss (nats),\nleft is better", ylim=(len(effects) - 0.5, -0.5))
+    ax.set(xlabel="gain in validation loss (nats)", ylim=(len(effects) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
 

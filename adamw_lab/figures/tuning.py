@@ -10,8 +10,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from adamw_lab.analysis.recorded import MEASURE, best_by_trials, normalized
 from adamw_lab.analysis.stats import performance_profile
-from adamw_lab.figures.effects import name_lines, task_panels
-from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure
+from adamw_lab.figures.effects import UNITS, name_lines, task_panels
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, stacks
 
 
 def _reached(task: str, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -21,7 +21,12 @@ def _reached(task: str, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """
     if MEASURE[task].endswith("accuracy"):
         return runs.assign(reached=100 * (1 - runs["validation_accuracy"])), "validation error (%)"
-    return runs.assign(reached=runs["validation_loss"]), "validation loss"
+    return runs.assign(reached=runs["validation_loss"]), f"validation loss ({UNITS[task]})"
+
+
+def _fit(label: str) -> str:
+    """In two lines where panels are low."""
+    return label.replace(" (", "\n(") if stacks(7.0) else label
 
 
 def sensitivity_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
@@ -32,7 +37,7 @@ def sensitivity_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> 
         for name, own in finished.groupby("optimizer", sort=False):
             best = own.groupby("lr")["reached"].min()
             ax.plot(best.index, best, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
-        ax.set(xscale="log", xlabel="learning rate", ylabel=label)
+        ax.set(xscale="log", xlabel="learning rate", ylabel=_fit(label))
         _log_where_wide(ax)
     name_lines(figure, spare, axes[0].get_legend_handles_labels()[0])
     return figure
@@ -46,7 +51,7 @@ def expected_best_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -
         for name, own in runs.groupby("optimizer", sort=False):
             best = best_by_trials(own.assign(reached_loss=own["reached"]), "reached_loss")
             ax.plot(best.index, best, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
-        ax.set(xlabel="trials", ylabel=label)
+        ax.set(xlabel="trials", ylabel=_fit(label))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         _log_where_wide(ax)
     name_lines(figure, spare, axes[0].get_legend_handles_labels()[0])
@@ -60,7 +65,7 @@ def _log_where_wide(ax: Axes) -> None:
     if 0 < 3 * low < high:
         ax.set_yscale("log")
         if low > 0.5:  # per cent
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_formatter(NullFormatter())
 

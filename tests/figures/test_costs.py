@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from adamw_lab.bench.estimate import memory_estimate
-from adamw_lab.figures import COLOURS, new_figure
+from adamw_lab.figures import COLOURS, MARKERS, new_figure
 from adamw_lab.figures.costs import fig_budget, fig_limit, fig_selection, fig_throughput, throughput_figure
+from adamw_lab.figures.style import SPARE_MARKERS
 
 
 @pytest.fixture
@@ -21,10 +22,12 @@ def test_speed_is_by_a_copys(ax):
     fig_limit(ax, table)
     copy, hidden, *points = ax.lines
     assert copy.get_xdata()[0] == 1 and hidden.get_xdata()[0] == 1.5
-    assert [point.get_xydata().tolist() for point in points] == [[[0.75, 0]], [[0.25, 1]], [[1.5, 0]]]
+    assert [point.get_xydata().tolist() for point in points] == [[[0.75, -0.15]], [[0.25, 0.85]], [[1.5, 0.15]]], \
+        "models lie beneath each other, so that none hides another"
     assert points[1].get_color() == COLOURS["adamwspam"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["torch fused", "AdamWSPAM"]
-    assert points[0].get_marker() == points[1].get_marker() != points[2].get_marker()
+    shapes = [point.get_marker() for point in points]
+    assert shapes[0] == shapes[1] != shapes[2] and not {*shapes} & {*MARKERS.values(), *SPARE_MARKERS}
 
 
 @pytest.mark.parametrize(("quantity", "expected"), [("seconds", [2.0, 40.0]), ("bytes", [3.0, 3.0])])

@@ -8,6 +8,9 @@ from matplotlib.colors import to_hex
 from adamw_lab.figures import COLOURS, new_figure
 from adamw_lab.figures.claims import claims_figure
 from adamw_lab.figures.effects import (
+    ABOVE,
+    BELOW,
+    SEEDS,
     betas_figure,
     decay_figure,
     fig_effects,
@@ -42,10 +45,12 @@ def test_an_interval_a_row_and_a_band_for_no_difference():
     assert dots(ax) == [(50, 0, COLOURS["sgd"].lower()), (-10, 1, COLOURS["adam"].lower())]
     spans = [line.get_xdata() for line in ax.get_lines() if len(np.atleast_1d(line.get_xdata())) == 2]
     assert [40.0, 60.0] in [list(x) for x in spans]
-    assert ax.collections[0].get_offsets().tolist() == [[30, 0], [70, 0]], "the seeds, faint"
+    assert ax.collections[0].get_offsets().tolist() == [[30, SEEDS], [70, SEEDS]], "the seeds, beneath the line"
     assert ax.patches[0].get_x() == -5 and ax.patches[0].get_width() == 10
     assert [label.get_text() for label in ax.get_yticklabels()] == ["SGD", "Adam"]
     assert ax.yaxis_inverted(), "the first row is on top"
+    fig_effects(ax, table, ["SGD", "Adam"], None, scale=100)
+    assert len(ax.patches) == 1, "drawn twice a band would be darker"
 
 
 def test_optimizers_are_hollow_by_default_and_filled_tuned():
@@ -97,7 +102,11 @@ def test_the_best_rate_of_a_width_is_marked():
     rates = (0.001, 0.01, 0.1)
     table = pd.DataFrame([(100, lr, seed, abs(lr - 0.01), abs(lr - 0.1)) for lr in rates for seed in (0, 1)],
                          columns=["parameters", "lr", "seed", "test_loss", "validation_loss"])
-    assert dots(rates_figure(table).axes[0])[0][:2] == (0.1, pytest.approx(0.09)), "chosen on validation"
+    ax = rates_figure(table).axes[0]
+    assert dots(ax)[0][:2] == (0.1, pytest.approx(0.09)), "chosen on validation"
+    seeds = ax.collections[-1].get_offsets()
+    assert sorted(seeds[:, 0].tolist()) == sorted(table["lr"]), "every seed is there"
+    assert [text.get_text() for text in ax.texts] == ["0 k", "parameters"]
 
 
 TRIALS = pd.DataFrame([("sgd", lr, decay, 1.0 / lr + decay, "finished") for lr in (1.0, 2.0) for decay in (0.0, 0.5)],
@@ -107,6 +116,7 @@ TRIALS = pd.DataFrame([("sgd", lr, decay, 1.0 / lr + decay, "finished") for lr i
 def test_sensitivity_takes_the_better_decay_of_each_rate():
     line = sensitivity_figure(["gpt"], [TRIALS]).axes[0].get_lines()[0]
     assert line.get_xdata().tolist() == [1.0, 2.0] and line.get_ydata().tolist() == [1.0, 0.5]
+    assert line.axes.get_ylabel() == "validation loss (nats)"
 
 
 def test_accuracies_count_by_what_they_lack():
@@ -119,12 +129,25 @@ def test_accuracies_count_by_what_they_lack():
     assert line.get_ydata()[-1] == pytest.approx(5.0) and line.get_ydata()[0] == pytest.approx(10.0)
 
 
-def test_a_task_that_lacks_optimizers_keeps_the_rows_of_the_first():
+def test_a_task_has_the_rows_that_were_run_on_it_and_says_how_many_seeds():
     some = [runs({"adamw": 2.0, "sgd": 3.0, "adam": 2.5}), runs({"adamw": 2.0, "adam": 2.5})]
     tuned = [frame.assign(test_loss=frame["test_loss"] / 2) for frame in some]
     left, right = optimizers_figure(["gpt", "lstm"], some, tuned).axes
-    assert {y for x, y, _ in dots(left)} >= {y for x, y, _ in dots(right) if np.isfinite(x)} == {0.85, 1.15}
-    assert [label.get_text() for label in left.get_yticklabels()] == ["SGD", "Adam"]
+    assert {y for _, y, _ in dots(left)} == {ABOVE, BELOW, 1 + ABOVE, 1 + BELOW}
+    assert {y for _, y, _ in dots(right)} == {ABOVE, BELOW}
+    assert [label.get_text() for label in left.get_yticklabels()] == ["SGD + momentum", "Adam"]
+    assert [text.get_text() for text in right.texts] == ["Adam"], "its rows are others than the panel's to the left"
+    assert "nats" in left.get_xlabel() and right.get_xlabel().endswith("3 seeds")
+
+
+def test_logarithmic_axes_have_room_for_all_intervals_and_no_hyphen_for_a_minus():
+    wide = runs({"adamw": 2.0, "sgd": 30.0, "adam": 1.0})
+    ax = optimizers_figure(["gpt"], [wide], [wide.assign(test_loss=wide["test_loss"] ** 2)]).axes[0]
+    low, high = ax.get_xlim()
+    drawn = np.concatenate([np.atleast_1d(line.get_xdata()) for line in ax.get_lines()])
+    seeds = np.concatenate([dots.get_offsets()[:, 0] for dots in ax.collections])
+    assert low < min(drawn.min(), seeds.min()) and high > max(drawn.max(), seeds.max())
+    assert not any("-" in label.get_text() for label in ax.get_xticklabels())
 
 
 def test_five_tasks_leave_a_place_for_the_legend():
@@ -132,10 +155,11 @@ def test_five_tasks_leave_a_place_for_the_legend():
     assert all(ax.get_title("left") for ax in panels) and not spare.axison and spare.get_legend() is not None
 
 
-def test_in_a_narrow_figure_tasks_are_lower_and_leave_no_place():
+def test_in_a_narrow_figure_tasks_stand_two_a_row():
     with at_width(3.3):
         figure = sensitivity_figure(["gpt"] * 5, [TRIALS] * 5)
-    assert len(figure.axes) == 5 and len(figure.legends) == 1 and figure.get_figheight() < 11
+    assert figure.axes[0].get_gridspec().ncols == 2 and figure.get_figheight() <= 7
+    assert figure.axes[5].get_legend() is not None and all(ax.get_title("left") for ax in figure.axes[:5])
 
 
 def test_expected_best_falls_to_the_best():
@@ -150,10 +174,22 @@ def test_verdicts_are_stacked_by_section():
     ax = claims_figure(table).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["README", "A"]
     assert sum(patch.get_width() for patch in ax.patches) == 3
+    assert not {to_hex(patch.get_facecolor()).upper() for patch in ax.patches} & {*COLOURS.values()}
+
+
+def test_the_legend_of_verdicts_lies_on_no_bar_however_narrow():
+    table = pd.DataFrame({"source": [f"note, {k}" for k in range(12)], "verdict": "supported"})
+    for width in (None, 3.3):
+        with at_width(width):
+            figure = claims_figure(table)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        assert not legend.get_window_extent().overlaps(figure.axes[0].get_window_extent())
 
 
 def test_a_profile_falls_from_all_runs_to_none():
     ax = profiles_figure(["gpt", "gpt"], [runs({"adamw": 2.0, "sgd": 3.0})] * 2).axes[0]
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
-    assert set(lines) == {"AdamW", "SGD"} and all(y[0] == 100 and (np.diff(y) <= 0).all() for y in lines.values())
-    assert (lines["AdamW"] >= lines["SGD"]).all()
+    assert set(lines) == {"AdamW", "SGD + momentum"}
+    assert all(y[0] == 100 and (np.diff(y) <= 0).all() for y in lines.values())
+    assert (lines["AdamW"] >= lines["SGD + momentum"]).all()

@@ -41,7 +41,7 @@ def test_adding_shows_a_running_mean_and_the_price_of_ignorance(ax):
     nothing, second, gru, rnn = ax.lines
     assert nothing.get_ydata()[0] == pytest.approx(1 / 6) and second.get_ydata()[0] == pytest.approx(1 / 12)
     assert list(gru.get_ydata()) == pytest.approx([0.4, 0.3, 0.15])
-    assert rnn.get_color() == COLOURS["sgd"] and rnn.get_label() == "RNN, SGD"
+    assert rnn.get_color() == COLOURS["sgd"] and rnn.get_label() == "RNN, SGD + momentum"
 
 
 def test_the_cliff_is_the_loss_with_paths_upon_it(ax):
@@ -59,4 +59,6 @@ def test_the_committed_figure_vanishes_on_both_sides():
     fading = {line.get_label(): line.get_ydata() for line in left.lines}
     assert fading["RNN"][0] < 1e-6 < 1 < fading["RNN, radius 1.5"][0]
     plain, residual = (line.get_ydata() for line in right.lines)
+    assert [text.get_text() for text in right.texts] == ["plain", "residual"] and right.get_legend() is None
+    assert {"RNN", "GRU", "LSTM"} < {text.get_text() for text in left.texts}
     assert plain[0] < 0.01 * plain[-1] and residual[0] > 0.3 * residual[-1]

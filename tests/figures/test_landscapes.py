@@ -15,6 +15,7 @@ from adamw_lab.figures.landscapes import (
     fig_trajectories,
     landscapes_figure,
     look,
+    name_paths,
 )
 from adamw_lab.figures.style import COLOURS, SPARE_COLOURS, at_width
 
@@ -102,6 +103,25 @@ def test_a_readers_own_optimizer_has_a_colour_that_no_other_has_and_keeps_its_na
     assert look("mine") == {"color": SPARE_COLOURS[0], "linestyle": "-", "label": "mine"}
     assert SPARE_COLOURS[0] not in COLOURS.values()
     assert look("sgd_plain")["color"] == look("sgd")["color"] == COLOURS["sgd"]
+
+
+def test_plain_sgd_is_hollow_and_adagrad_lies_wide_beneath(axes):
+    runs = {name: descend("beale", name, 5, lr=0.01) for name in ("sgd_plain", "sgd", "adagrad", "rmsprop")}
+    fig_paths(axes[0], "beale", runs)
+    drawn = {line.get_gid(): line for line in axes[0].lines}
+    assert drawn["adagrad"].get_linewidth() > 2 * drawn["rmsprop"].get_linewidth()
+    assert drawn["adagrad"].get_zorder() < drawn["rmsprop"].get_zorder()
+    handles = {line.get_label(): line for line in name_paths(runs)}
+    assert [line.get_marker() for line in handles.values()] == ["s", "s", "<", ">"]
+    assert handles["SGD"].get_markerfacecolor() == "white" != handles["SGD + momentum"].get_markerfacecolor()
+
+
+def test_the_paths_of_the_figure_stay_within_their_panels():
+    for ax in landscapes_figure().axes:
+        ends = [np.asarray(line.get_xydata(), dtype=float) for line in ax.lines]
+        points = np.concatenate(ends)
+        assert ax.get_xlim()[0] < points[:, 0].min() and points[:, 0].max() < ax.get_xlim()[1], ax.get_title("left")
+        assert ax.get_ylim()[0] < points[:, 1].min() and points[:, 1].max() < ax.get_ylim()[1], ax.get_title("left")
 
 
 def test_six_landscapes_in_three_columns_or_two():

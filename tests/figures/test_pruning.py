@@ -37,6 +37,7 @@ def test_the_closer_look_leaves_the_random_control_out_of_its_range(runs):
     figure = pruning_figure(runs, pd.DataFrame())
     low, high = figure.axes[1].get_ylim()
     assert low == pytest.approx(95.6) and high == pytest.approx(98.4)
+    assert figure.axes[1].get_ylabel() == "validation accuracy (%)", "its scale is another"
 
 
 def test_scores_are_held_against_magnitude_at_each_sparsity():
@@ -52,7 +53,9 @@ def test_scores_are_held_against_magnitude_at_each_sparsity():
     dots = {line.get_label(): line.get_xdata()[0] for line in right.get_lines() if len(line.get_xdata()) == 1}
     assert right.get_xscale() == "linear"
     assert dots["hybrid"] == pytest.approx(-5) and dots["gradual movement"] == pytest.approx(5)
-    assert [label.get_text() for label in right.get_yticklabels()] == ["90%", "50%"]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["90 %", "50 %"]
+    seeds = [dots.get_offsets()[:, 0].tolist() for dots in right.collections]
+    assert seeds == [pytest.approx([-5, -5]), pytest.approx([5, 5])] * 2
 
 
 def test_a_gain_that_would_hide_the_others_bends_the_axis():
@@ -61,4 +64,5 @@ def test_a_gain_that_would_hide_the_others_bends_the_axis():
     _, (ax,) = new_figure()
     fig_against_magnitude(ax, pd.DataFrame(rows), [0.9])
     assert ax.get_xscale() == "symlog" and "logarithmic" in ax.get_xlabel()
-    assert {"-30", "-1", "0"} <= {text.get_text() for text in ax.get_xticklabels()}
+    assert {"−10", "−1", "0"} <= {text.get_text() for text in ax.get_xticklabels()}
+    assert ax.get_xlim()[0] < min(min(line.get_xdata()) for line in ax.get_lines() if len(line.get_xdata()) == 2)

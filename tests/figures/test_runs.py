@@ -37,7 +37,7 @@ def test_curves_show_each_seed_and_the_mean(ax, epochs):
     assert len(ax.lines) == 2 * (2 + 1)
     means = {line.get_label(): line.get_ydata() for line in ax.lines if not line.get_label().startswith("_")}
     assert set(means) == {NAMES["sgd"], NAMES["adamw"]}
-    np.testing.assert_allclose(means["SGD"], [10.5, 20.5, 30.5])
+    np.testing.assert_allclose(means["SGD + momentum"], [10.5, 20.5, 30.5])
     assert ax.get_ylabel() == "validation accuracy (%)" and ax.get_xlabel() == "epoch"
 
 
@@ -58,7 +58,7 @@ def test_the_best_mean_is_on_top_and_sparsity_is_named(ax, runs):
     fig_comparison(ax, runs)
     pd.testing.assert_frame_equal(runs, before)
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == ["SGD", "AdamWPrune\n70% of weights pruned"]
+    assert labels == ["SGD + momentum", "AdamWPrune\n70 % of weights pruned"]
     dots = [line.get_xdata() for line in ax.lines[1::2]]
     np.testing.assert_allclose(dots, [[90, 92], [96, 98]])
 

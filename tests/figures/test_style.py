@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from adamw_lab.figures.amsgrad import RULES
+from adamw_lab.figures.claims import SHADES
 from adamw_lab.figures.gradients import NETWORKS
+from adamw_lab.figures.memory import PARTS
 from adamw_lab.figures.pruning import SCORES
 from adamw_lab.figures.style import (
     COLOURS,
     MARKERS,
     NAMES,
     OTHER_COLOURS,
+    OTHER_MARKERS,
     SPARE_COLOURS,
     SPARE_MARKERS,
     at_width,
@@ -22,6 +26,7 @@ from adamw_lab.figures.style import (
     save,
     share_row_labels,
     stacks,
+    written,
 )
 from adamw_lab.optim import OPTIMIZERS, register
 
@@ -45,13 +50,24 @@ def lab(rgb):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
+def seen_as(colour, kind):
+    """A colour in CIE L*a*b* as eyes of that kind see it."""
+    linear = np.array([((c + 0.055) / 1.055) ** 2.4 if c > 0.04 else c / 12.92 for c in to_rgb(colour)])
+    return lab(np.clip(np.array(COLOUR_BLIND[kind]) @ linear, 0, 1))
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_supported_and_refuted_differ_for_colour_blind_eyes(kind):
+    seen = [seen_as(SHADES[verdict], kind) for verdict in ("supported", "refuted")]
+    assert np.linalg.norm(seen[0] - seen[1]) > 10
+
+
 @pytest.mark.parametrize("kind", COLOUR_BLIND)
 def test_the_studied_optimizers_differ_for_colour_blind_eyes(kind):
     seen = {}
     studied = {name: COLOURS[name] for name in ("sgd", "adam", "adamw", "adamwadv", "adamwspam", "adamwprune")}
     for name, colour in {**studied, **{colour: colour for colour in SPARE_COLOURS}}.items():
-        linear = np.array([((c + 0.055) / 1.055) ** 2.4 if c > 0.04 else c / 12.92 for c in to_rgb(colour)])
-        seen[name] = lab(np.clip(np.array(COLOUR_BLIND[kind]) @ linear, 0, 1))
+        seen[name] = seen_as(colour, kind)
     for one, other in itertools.combinations(seen, 2):
         assert np.linalg.norm(seen[one] - seen[other]) > 10, (one, other)
 
@@ -102,6 +118,16 @@ def test_only_the_two_files_are_left(tmp_path):
     assert sorted(path.name for path in (tmp_path / "sub").iterdir()) == ["line.png", "line.svg"]
 
 
+def test_saving_lays_a_figure_out_once_and_leaves_its_layout_to_go_on(tmp_path):
+    figure, (ax,) = new_figure()
+    ax.plot([1, 2])
+    engine = figure.get_layout_engine()
+    (alone,) = save(figure, tmp_path / "alone", ["png"])
+    both = save(figure, tmp_path / "both")
+    assert figure.get_layout_engine() is engine
+    assert alone.read_bytes() == both[1].read_bytes(), "whatever other formats there are"
+
+
 def test_panels_stand_in_rows_and_in_a_narrow_figure_under_each_other():
     figure, axes = new_figure(2, rows=2, width=7.0, height=4.0)
     assert [ax.get_subplotspec().rowspan.start for ax in axes] == [0, 0, 1, 1]
@@ -122,6 +148,15 @@ def test_a_row_has_its_labels_once_and_panels_under_each_other_each_their_own():
         assert [sum(bool(text.get_text()) for text in ax.get_yticklabels()) for ax in axes] == labels
 
 
+def test_rows_that_differ_from_those_to_the_left_are_named_within_their_panel():
+    _, axes = new_figure(2, width=7.0)
+    axes[0].set_yticks([0, 1], ["a", "b"])
+    axes[1].set_yticks([0], ["b"])
+    share_row_labels(axes)
+    assert [text.get_text() for text in axes[1].texts] == ["b"] and not axes[0].texts
+    assert written(-0.5) == "−0.5"
+
+
 def test_a_title_that_is_too_long_for_the_figure_goes_on_beneath():
     with at_width(3.3):
         figure, (ax,) = new_figure(width=3.3)
@@ -132,7 +167,11 @@ def test_a_title_that_is_too_long_for_the_figure_goes_on_beneath():
     assert extent.x1 <= figure.bbox.width and extent.height > 20, "two lines"
 
 
-def test_scores_and_networks_have_no_optimizers_colour():
-    others = {colour for colour, _ in (*SCORES.values(), *NETWORKS.values())}
+def test_what_is_no_optimizer_has_no_optimizers_colour_or_marker():
+    others = {colour for colour, _ in (*SCORES.values(), *NETWORKS.values(), *PARTS.values())} | {*SHADES.values()}
+    others.add(RULES[True][1])
     assert not (others | set(OTHER_COLOURS.values())) & {*COLOURS.values(), *SPARE_COLOURS}
     assert len({colour for colour, _ in SCORES.values()}) == len(SCORES)
+    assert not {marker for _, marker in SCORES.values()} & {*MARKERS.values(), *SPARE_MARKERS}
+    assert len({marker for _, marker in SCORES.values()}) == len(SCORES)
+    assert not {*OTHER_MARKERS.values()} & {*MARKERS.values(), *SPARE_MARKERS}

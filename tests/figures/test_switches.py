@@ -59,9 +59,9 @@ def test_the_figure_shows_seeds_interval_and_mean(runs):
     table = main_effects(runs)
     fig_switches(ax, table)
     dots, bar, mean = ax.lines[:3]
-    np.testing.assert_allclose(dots.get_xdata(), table["differences"][0])
-    assert bar.get_xdata().tolist() == [table["low"][0], table["high"][0]]
-    assert list(mean.get_xdata()) == [table["difference"][0]]
+    np.testing.assert_allclose(dots.get_xdata(), -table["differences"][0])
+    assert bar.get_xdata().tolist() == [-table["high"][0], -table["low"][0]], "less loss is a gain"
+    assert list(mean.get_xdata()) == [-table["difference"][0]] and dots.get_ydata()[0] > mean.get_ydata()[0]
     left, right = switches_figure(runs).axes
     assert left.get_xlim() == right.get_xlim() and len(left.get_yticks()) == 7 and len(right.get_yticks()) == 3
 

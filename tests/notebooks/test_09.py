@@ -13,7 +13,7 @@ from scipy import stats
 
 DATA = Path(__file__).resolve().parents[2] / "figures" / "data"
 MEASURE = {**dict.fromkeys(("resnet18", "fashion", "resnet50"), "accuracy"), **dict.fromkeys(("lstm", "gpt"), "loss")}
-NAMES = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW", "adamw_clip": "AdamW + clip",
+NAMES = {"sgd": "SGD + momentum", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW", "adamw_clip": "AdamW + clip",
          "adamwadv": "AdamWAdv", "adamwspam": "AdamWSPAM", "adamwspam_published": "SPAM, published"}
 FOUR = ("resnet18", "fashion", "lstm", "gpt")
 WORST_FIRST = ["refuted", "no difference found", "supported"]

@@ -78,11 +78,11 @@ class NotebookPage:
         row.locator(".noUi-handle").press(key)
 
     def keep(self, name):
-        """A picture of the explorer under runs/screenshots, in 256 colours."""
+        """A picture of the explorer under runs/screenshots, every colour as it was shown."""
         KEPT.mkdir(parents=True, exist_ok=True)
         path = KEPT / f"{name}.png"
         self.output().screenshot(path=path)
-        Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        Image.open(path).convert("RGB").save(path, optimize=True)
         return path
 
 
