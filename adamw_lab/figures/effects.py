@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from adamw_lab.analysis.recorded import MEASURE, against, floor, gains_by_size, noise_of, spared
+from adamw_lab.analysis.recorded import MEASURE, against, floor, noise_of, spared
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, share_row_labels, stacks
 
 TITLES = {"lstm": "LSTM, adding problem", "gpt": "GPT, Python's manual", "resnet18": "ResNet-18, digits",
@@ -123,27 +123,6 @@ def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     faces = {"gradients × 100": GREY, "noise, norm × 100": "white"}
     name_lines(figure, (), [Line2D([], [], color=GREY, marker="o", markerfacecolor=face, label=label)
                             for label, face in faces.items()])
-    return figure
-
-
-def size_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
-    """Against the number of parameters: AdamWSPAM less AdamW, and how often and how far AdamW's gradient norm jumps."""
-    figure, axes = new_figure(3, width=7.0, height=2.4)
-    for task, runs, line in zip(tasks, tables, ("-", "--"), strict=True):
-        plain = runs[runs["optimizer"] == "adamw"]
-        gain = gains_by_size(runs, "adamwspam", "adamw", MEASURE[task])
-        gain = gain / abs(plain.groupby("parameters")[MEASURE[task]].mean().iloc[0]) * 100
-        spikes = {name: plain.pivot(index="parameters", columns="seed", values=name)
-                  for name in ("spike_rate", "highest_norm")}
-        for ax, table, colour in zip(axes, (gain, 100 * spikes["spike_rate"], spikes["highest_norm"]),
-                                     (COLOURS["adamwspam"], COLOURS["adamw"], COLOURS["adamw"]), strict=True):
-            ax.plot(table.index, table, "o", color=colour, alpha=0.3, markersize=3)
-            ax.plot(table.index, table.mean(axis=1), line, color=colour, label=TITLES[task].split(",")[0])
-    for ax, label in zip(axes, ("AdamWSPAM's gain on AdamW (%)", "steps with a jump of the norm (%)",
-                                "highest norm by the median"), strict=True):
-        ax.set(xscale="log", xlabel="parameters", ylabel=label)
-    axes[0].axhline(0, color=GREY, linewidth=0.8)
-    axes[1].legend()
     return figure
 
 
