@@ -153,7 +153,7 @@ def decay_figure(runs: pd.DataFrame) -> Figure:
         table = against(runs, "wd0", measure)
         labels = [arm.replace("adam_l2_", "Adam, coupled ").replace("wd", "AdamW, decoupled ") for arm in table["arm"]]
         fig_effects(ax, table, labels, floor(runs, measure, "wd0"))
-        ax.set(title=title, xlabel="smaller than without decay by (nats)")
+        ax.set(title=title, xlabel="less than without decay (nats)")
         ax.xaxis.set_major_locator(MaxNLocator(4))
     share_row_labels(axes)
     return figure

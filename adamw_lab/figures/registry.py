@@ -17,13 +17,13 @@ from adamw_lab.figures.decay import decay_figure
 from adamw_lab.figures.effects import betas_figure, optimizers_figure, rates_figure, spam_figure
 from adamw_lab.figures.effects import decay_figure as decay_study_figure
 from adamw_lab.figures.gradients import gradients_figure
+from adamw_lab.figures.hyperparameters import betas_curves_figure, rates_map_figure, theta_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
 from adamw_lab.figures.own import own_figure
 from adamw_lab.figures.pruning import pruning_figure, scores_figure
 from adamw_lab.figures.responses import adam_figure
 from adamw_lab.figures.runs import study_figure
-from adamw_lab.figures.settings import betas_curves_figure, rates_map_figure, theta_figure
 from adamw_lab.figures.sizes import size_figure
 from adamw_lab.figures.spikes import spike_figure
 from adamw_lab.figures.step_time import step_time_figure

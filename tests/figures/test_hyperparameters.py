@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from adamw_lab.figures.settings import PROBLEMS, betas_curves_figure, fig_curve, rates_map_figure, theta_figure
+from adamw_lab.figures.hyperparameters import PROBLEMS, betas_curves_figure, fig_curve, rates_map_figure, theta_figure
 from adamw_lab.figures.style import MARKERS, SPARE_MARKERS, new_figure
 
 
