@@ -14,6 +14,7 @@ from adamw_lab.figures.calibration import calibration_figure
 from adamw_lab.figures.claims import claims_figure
 from adamw_lab.figures.costs import limit_figure, selection_figure, throughput_figure
 from adamw_lab.figures.decay import decay_figure
+from adamw_lab.figures.detection import detectors_figure
 from adamw_lab.figures.effects import betas_figure, optimizers_figure, rates_figure, spam_figure
 from adamw_lab.figures.effects import decay_figure as decay_study_figure
 from adamw_lab.figures.gradients import gradients_figure
@@ -165,6 +166,11 @@ FIGURES: dict[str, Recorded] = {
         "Lion, written in one cell, beside optimizers of the workbook. Left, a landscape, each at its best learning "
         "rate. Middle, validation loss of a small network on the digits by learning rate, one seed. Right, test "
         "accuracy at the best of these less AdamW's, paired by seed, with 95 % intervals of the mean."),
+    "detectors": Recorded(
+        detectors_figure, (), "05_adamw_spam.ipynb",
+        "Two detectors of gradient spikes by their threshold, on 1,000 steps of wandering noise with 20 spikes of ten "
+        "to a thousand times the usual size: left, how many of their calls are right, right, how many of the spikes "
+        "they find."),
     "expected-best": Recorded(
         lambda *tuning: expected_best_figure(TUNED_TASKS, tuning),
         tuple(f"tuning-{task}-cpu.csv" for task in TUNED_TASKS), "09_optimizer_study.ipynb",
