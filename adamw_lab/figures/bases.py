@@ -32,5 +32,5 @@ def bases_figure(runs: pd.DataFrame) -> Figure:
             ax.axhline(unpruned, color=COLOURS[base], linewidth=0.8, linestyle="--")
         ax.set_xticks(range(by.shape[1]), [f"{100 * target:g}" for target in by])
         ax.set(title=score, xlabel="weights pruned (%)", ylabel="test accuracy (%)")
-    axes[len(names) - 1].legend(loc="center right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=1)
     return figure
