@@ -11,9 +11,8 @@ pytestmark = pytest.mark.timeout(300)  # it trains for longer than the others
 
 def test_gates_learn_what_no_optimizer_teaches_the_plain_network(said):
     solved = re.search(r"The adding problem is solved by (.*)\. No better than", said)[1].split("; ")
-    rules = [NAMES[name] for name in ("adamw", "adamw_clip", "adamwspam")]
-    assert {f"GRU, {rule}" for rule in rules} < set(solved), "whatever the optimizer"
-    assert "LSTM, AdamW" in solved and not any(name.startswith("RNN") for name in solved)
+    assert {"GRU, AdamW", "GRU, AdamW + clip", "LSTM, AdamW"} <= set(solved)
+    assert not any(name.startswith("RNN") for name in solved), "whatever the optimizer"
     assert "the plain RNN is brought through by no optimizer" in said
     stuck = re.search(r"No better than knowing nothing: (.*)\.\n", said)[1]
     assert "RNN, AdamW" in stuck.split("; ") and "GRU" not in stuck
