@@ -123,6 +123,22 @@ def norm_scores(norms: Sequence[float] | Tensor, history: int = 100, least: int 
     return scores
 
 
+def spoilt_gradients(steps: int = 1000, elements: int = 64, count: int = 20, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Noise whose size wanders, as in training, with spikes of known place and size.
+
+    Returns:
+        The gradients [steps, elements], and what each step's was multiplied by [steps]: 1, or for the `count` spikes,
+        all after the first tenth of the steps, 10 to 1000, uniform on a logarithmic scale.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    wander = torch.cumsum(0.02 * torch.randn(steps, 1, generator=generator), 0).exp()
+    gradients, factors = wander * torch.randn(steps, elements, generator=generator), torch.ones(steps)
+    quiet = steps // 10
+    places = torch.randperm(steps - quiet, generator=generator)[:count] + quiet
+    factors[places] = 10 ** (1 + 2 * torch.rand(count, generator=generator))
+    return gradients * factors[:, None], factors
+
+
 def precision_recall(scores: Tensor, truth: Tensor, thresholds: Sequence[float]) -> pd.DataFrame:
     """How a detector that calls a spike above a threshold fares against the truth.
 

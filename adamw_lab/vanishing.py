@@ -122,17 +122,30 @@ def signal_by_layer(model: DeepNet, inputs: Tensor) -> pd.Series:
 
 
 def train(model: nn.Module, optimizer: Optimizer, batches: Iterable[tuple[Tensor, Tensor]],
-          loss: Callable[[Tensor, Tensor], Tensor]) -> pd.DataFrame:
-    """One step a batch; returns a row a step: `step`, and `loss` and `grad_norm` before it."""
+          loss: Callable[[Tensor, Tensor], Tensor], *, clip_norm: float | None = None) -> pd.DataFrame:
+    """One step a batch.
+
+    Args:
+        clip_norm: clip the gradient to this norm before the step; None (default): do not.
+
+    Returns:
+        A row a step: `step`; `loss` and `grad_norm` before it, the norm before any clipping; and `moved`, the 2-norm
+        of what the step changed.
+    """
     rows = []
     params = list(model.parameters())
     for step, (inputs, targets) in enumerate(batches, start=1):
         optimizer.zero_grad()
         value = loss(model(inputs), targets)
         value.backward()
-        rows.append((step, float(value.detach()), float(nn.utils.get_total_norm([p.grad for p in params]))))
+        norm = nn.utils.get_total_norm([p.grad for p in params])
+        if clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(params, clip_norm, norm)
+        before = [p.detach().clone() for p in params]
         optimizer.step()
-    return pd.DataFrame(rows, columns=["step", "loss", "grad_norm"])
+        moved = nn.utils.get_total_norm([p.detach() - old for p, old in zip(params, before, strict=True)])
+        rows.append((step, float(value.detach()), float(norm), float(moved)))
+    return pd.DataFrame(rows, columns=["step", "loss", "grad_norm", "moved"])
 
 
 def random_batches(inputs: Tensor, targets: Tensor, size: int, steps: int, seed: int = 0

@@ -13,6 +13,7 @@ from adamw_lab.spikes import (
     norm_scores,
     precision_recall,
     spike_scores,
+    spoilt_gradients,
     steps_until_calm,
 )
 
@@ -72,6 +73,17 @@ def test_norms_are_held_against_those_before_them():
     assert scores[:2].tolist() == [0, 0]
     assert scores[3] == pytest.approx((10 - 2.5) / math.sqrt(0.5))
     assert scores[2] == pytest.approx((3 - 1.5) / math.sqrt(0.5))
+
+
+def test_spoilt_gradients_are_the_noise_times_their_factors():
+    gradients, factors = spoilt_gradients(steps=200, elements=500, count=5, seed=3)
+    places = (factors > 1).nonzero().flatten()
+    assert len(places) == 5 and places.min() >= 20 and factors[places].min() >= 10 and factors.max() <= 1000
+    sizes = (gradients / factors[:, None]).std(dim=1)
+    wander = (sizes[1:] / sizes[:-1]).log()
+    assert float(wander.abs().max()) < 0.3, "from step to step the noise itself hardly changes"
+    again, _ = spoilt_gradients(steps=200, elements=500, count=5, seed=3)
+    assert torch.equal(again, gradients)
 
 
 def test_precision_and_recall_by_hand():

@@ -88,10 +88,19 @@ def test_training_takes_a_step_a_batch():
         gradients = torch.autograd.grad(loss, list(twin.parameters()))
         assert row.loss == pytest.approx(loss.item())
         assert row.grad_norm == pytest.approx(float(torch.cat([g.flatten() for g in gradients]).norm()))
+        assert row.moved == pytest.approx(0.1 * row.grad_norm)
         with torch.no_grad():
             for p, g in zip(twin.parameters(), gradients, strict=True):
                 p -= 0.1 * g
     torch.testing.assert_close(list(model.parameters()), list(twin.parameters()))
+
+
+def test_a_clipped_step_is_no_longer_than_the_norm_allows():
+    model = build_model("rnn", features=2, outputs=1, hidden=4, seed=0)
+    batches = random_batches(*map(torch.Tensor.float, some_sequences(6, count=20)), 5, 10, seed=2)
+    table = train(model, torch.optim.SGD(model.parameters(), lr=0.1), batches, F.mse_loss, clip_norm=0.3)
+    assert (table["grad_norm"] > 0.3).any(), "it is told before it is clipped"
+    assert table["moved"].tolist() == pytest.approx([0.1 * min(norm, 0.3) for norm in table["grad_norm"]], rel=1e-4)
 
 
 def test_batches_repeat_with_their_seed():

@@ -124,8 +124,8 @@ README_CLAIMS = (
           "1 less the ratio of the times of a step, on the one of three models where that is least",
           beats_fused("adamwadv", "torch_fused_amsgrad_clip"), words="of torch's fused AMSGrad with clipping"),
     Claim("A notebook starts ten times sooner from a warm kernel than under papermill", "README",
-          "papermill's seconds by ours, for a notebook that only imports torch, torchvision, pandas and seaborn",
-          starts_sooner, words="plain papermill takes"),
+          "papermill's seconds divided by ours, for a notebook that only imports torch, torchvision, pandas and "
+          "seaborn", starts_sooner, words="plain papermill takes"),
     Claim("AdamWPrune's counts are exact", "README", "the largest miss of a target sparsity, to half a weight", exact,
           words="with exact counts and a mask that takes no memory"),
     Claim("SGD and AdamW reach what is published for Fashion-MNIST", "README",

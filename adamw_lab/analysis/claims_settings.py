@@ -152,7 +152,8 @@ SETTING_CLAIMS = (
           f"{LENET}: test loss with the coupled decay that is best on validation less without any, no worse; nats",
           none_for_adam, "134", "0 for vanilla Adam (use AdamW if you need decay)"),
     Claim("Weight decay prevents overfitting", DECAY,
-          f"{LENET}: test less training loss, without decay less with the one that is best on validation; nats", gap,
+          f"{LENET}: how far the test loss is above the training loss without decay, less how far it is with the decay "
+          "that is best on validation; nats", gap,
           "40", "a technique to prevent overfitting by penalizing large weights"),
     Claim("Decay coupled to Adam's step is less effective than decoupled decay", DECAY,
           f"{LENET}: test loss of Adam less AdamW's, each with the decay that is best on validation; nats",

@@ -87,6 +87,22 @@ def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike) -> N
     return np.mean(shares, axis=0)
 
 
+def profile_interval(scores: Sequence[ArrayLike], thresholds: ArrayLike, *, resamples: int = 1000,
+                     seed: int = 0) -> tuple[NDArray, NDArray]:
+    """Percentile bootstrap intervals of a performance profile, threshold by threshold: low and high, [thresholds] each.
+
+    Seeds are resampled within each task, apart, as in `stratified_interval`.
+    """
+    rng, thresholds = np.random.default_rng(seed), np.asarray(thresholds, dtype=float)
+    profiles = np.zeros((resamples, len(thresholds)))
+    for own in scores:
+        above = np.asarray(own, dtype=float)[:, None] > thresholds
+        profiles += above[rng.integers(len(above), size=(resamples, len(above)))].mean(axis=1) / len(scores)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(profiles, (tail, 100 - tail), axis=0)
+    return low, high
+
+
 def expected_best(scores: ArrayLike, n: int) -> float:
     """The best score to expect of n trials, drawn from these without replacement: unbiased (arXiv 2004.13705).
 

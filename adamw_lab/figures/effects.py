@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from adamw_lab.analysis.recorded import MEASURE, against, floor, gains_by_size, noise_of, spared
+from adamw_lab.analysis.recorded import MEASURE, against, floor, noise_of, spared
 from adamw_lab.figures.lines import bend, name_ends
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, WIDTH, new_figure, share_row_labels, stacks, written
 
@@ -140,27 +140,6 @@ def spam_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     return figure
 
 
-def size_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
-    """Against the number of parameters: AdamWSPAM less AdamW, and how often and how far AdamW's gradient norm jumps."""
-    figure, axes = new_figure(3, width=7.0, height=2.4)
-    for task, runs, line in zip(tasks, tables, ("-", "--"), strict=True):
-        plain = runs[runs["optimizer"] == "adamw"]
-        gain = gains_by_size(runs, "adamwspam", "adamw", MEASURE[task])
-        gain = gain / abs(plain.groupby("parameters")[MEASURE[task]].mean().iloc[0]) * 100
-        spikes = {name: plain.pivot(index="parameters", columns="seed", values=name)
-                  for name in ("spike_rate", "highest_norm")}
-        for ax, table, colour in zip(axes, (gain, 100 * spikes["spike_rate"], spikes["highest_norm"]),
-                                     (COLOURS["adamwspam"], COLOURS["adamw"], COLOURS["adamw"]), strict=True):
-            ax.plot(table.index, table, "o", color=colour, alpha=0.3, markersize=3)
-            ax.plot(table.index, table.mean(axis=1), line, color=colour, label=TITLES[task].split(",")[0])
-    for ax, label in zip(axes, ("AdamWSPAM's gain on AdamW (%)", "steps with a jump of the norm (%)",
-                                "highest norm by the median"), strict=True):
-        ax.set(xscale="log", xlabel="parameters", ylabel=label)
-    axes[0].axhline(0, color=GREY, linewidth=0.8)
-    axes[1].legend()
-    return figure
-
-
 def betas_figure(runs: pd.DataFrame, gpt: pd.DataFrame) -> Figure:
     """Pairs of betas less (0.9, 0.999): LeNet-5 at small batches and at large ones, and a GPT."""
     figure, axes = new_figure(3, width=7.0, height=1.9)
@@ -188,7 +167,7 @@ def decay_figure(runs: pd.DataFrame) -> Figure:
         table = against(runs, "wd0", measure)
         labels = [arm.replace("adam_l2_", "Adam, coupled ").replace("wd", "AdamW, decoupled ") for arm in table["arm"]]
         fig_effects(ax, table, labels, floor(runs, measure, "wd0"))
-        ax.set(title=title, xlabel="smaller than without decay by (nats)")
+        ax.set(title=title, xlabel="less than without decay (nats)")
         ax.xaxis.set_major_locator(MaxNLocator(4))
     share_row_labels(axes)
     return figure

@@ -61,24 +61,6 @@ def fig_by_layer(ax: Axes, sizes: Mapping[str, pd.Series], quantity: str) -> Non
     name_ends(ax)
 
 
-def fig_adding(ax: Axes, runs: Mapping[str, pd.DataFrame], window: int = 20) -> None:
-    """Loss on the adding problem over the steps, a running mean of `window`, with what ignorance costs.
-
-    Args:
-        runs: label -> table of `vanishing.train`; "NETWORK, OPTIMIZER" of `NETWORKS` and `NAMES`. A network has its
-            colour, an optimizer other than AdamW its own.
-    """
-    for label, error in (("knows nothing", 1 / 6), ("knows the second", 1 / 12)):
-        ax.axhline(error, color="#9A9A9A", linewidth=0.8, linestyle=":")
-        ax.text(1.01, error, label, fontsize=6.5, color="#6E6E6E", va="center", transform=ax.get_yaxis_transform())
-    for label, run in runs.items():
-        network, optimizer = label.split(", ")
-        plain = optimizer == "adamw"
-        ax.plot(run["step"], run["loss"].rolling(window, min_periods=1).mean(), linewidth=1.6 if plain else 0.8,
-                color=NETWORKS[network][0] if plain else COLOURS[optimizer], label=f"{network}, {NAMES[optimizer]}")
-    ax.set(yscale="log", xlabel="step", ylabel="mean squared error", ylim=(None, 1))
-
-
 def fig_cliff(ax: Axes, paths: Mapping[str, Tensor], low: tuple[float, float] = (4.0, -4.0),
               high: tuple[float, float] = (7.0, -1.0), points: int = 240) -> None:
     """The loss of `cliff` in grey, darker where it is higher, and paths [steps, 2] of (w, b) upon it.

@@ -9,23 +9,28 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from adamw_lab.figures.amsgrad import amsgrad_figure
+from adamw_lab.figures.bases import bases_figure
 from adamw_lab.figures.calibration import calibration_figure
 from adamw_lab.figures.claims import claims_figure
 from adamw_lab.figures.costs import limit_figure, selection_figure, throughput_figure
 from adamw_lab.figures.decay import decay_figure
+from adamw_lab.figures.detection import detectors_figure
 from adamw_lab.figures.effects import betas_figure, optimizers_figure, rates_figure, spam_figure
+from adamw_lab.figures.effects import decay_figure as decay_study_figure
 from adamw_lab.figures.gradients import gradients_figure
+from adamw_lab.figures.hyperparameters import betas_curves_figure, rates_map_figure, theta_figure
 from adamw_lab.figures.landscapes import landscapes_figure
 from adamw_lab.figures.memory import memory_figure
 from adamw_lab.figures.own import own_figure
 from adamw_lab.figures.pruning import pruning_figure, scores_figure
 from adamw_lab.figures.responses import adam_figure
 from adamw_lab.figures.runs import study_figure
+from adamw_lab.figures.sizes import size_figure
 from adamw_lab.figures.spikes import spike_figure
 from adamw_lab.figures.step_time import step_time_figure
 from adamw_lab.figures.style import COMMITTED, at_width, save
 from adamw_lab.figures.switches import switches_figure
-from adamw_lab.figures.tuning import sensitivity_figure
+from adamw_lab.figures.tuning import expected_best_figure, profiles_figure, sensitivity_figure
 from adamw_lab.suggest import did_you_mean
 
 
@@ -52,6 +57,8 @@ def _study(name: str) -> tuple[str, str]:
 
 
 TUNED_TASKS = ("lstm", "gpt", "resnet18", "fashion", "resnet50")
+FULL_TASKS = TUNED_TASKS[:-1]
+"""Those on which all optimizers were run."""
 
 FIGURES: dict[str, Recorded] = {
     "landscapes": Recorded(
@@ -170,6 +177,52 @@ FIGURES: dict[str, Recorded] = {
         "rate. Middle, validation loss of a small network on the digits by learning rate, one seed. Right, how much "
         "higher the test accuracy at the best of these is than AdamW's, paired by seed, with 95 % intervals of the "
         "mean; faint dots are seeds. In the grey band a difference counts as none."),
+    "detectors": Recorded(
+        detectors_figure, (), "05_adamw_spam.ipynb",
+        "Two detectors of gradient spikes by their threshold, on 1,000 steps of wandering noise with 20 spikes of ten "
+        "to a thousand times the usual size: left, how many of their calls are right, right, how many of the spikes "
+        "they find."),
+    "expected-best": Recorded(
+        lambda *tuning: expected_best_figure(TUNED_TASKS, tuning),
+        tuple(f"tuning-{task}-cpu.csv" for task in TUNED_TASKS), "09_optimizer_study.ipynb",
+        "The best result on validation to expect of so many trials, drawn at random from those that were made, one "
+        "seed; a trial that diverged counts as the worst."),
+    "profiles": Recorded(
+        lambda *tuned: profiles_figure(FULL_TASKS, [runs[runs["arm"] != "adamw_again"] for runs in tuned]),
+        tuple(f"tuned-{task}-cpu.csv" for task in FULL_TASKS), "09_optimizer_study.ipynb",
+        "Each tuned optimizer beside AdamW (circles): the share of runs on four tasks that score above so much, 0 "
+        "being a task's worst optimizer on average and 1 its best, losses by their logarithm. Bands are 95 % "
+        "intervals of the bootstrap over seeds within a task."),
+    "size": Recorded(
+        lambda *tables: size_figure(("gpt", "resnet18"), tables),
+        ("width-gpt-cpu.csv", "width-resnet18-cpu.csv"), "09_optimizer_study.ipynb",
+        "Against the number of parameters, five seeds: left, AdamWSPAM's gain on AdamW, in percent of AdamW's "
+        "result at the smallest size; middle, the steps of AdamW whose gradient norm lies two deviations above the "
+        "last hundred; right, a run's largest gradient norm relative to its median. Faint, the seeds; bars are 95 % "
+        "intervals."),
+    "bases": Recorded(
+        bases_figure, ("pruning-bases-cpu.csv",), "10_pruning_study.ipynb",
+        "LeNet-5 on the digits: test accuracy by sparsity, a panel a score, a line a rule beneath AdamWPrune; faint "
+        "lines are the five seeds, bars 95 % intervals of the mean, dashed each rule without pruning."),
+    "betas-curves": Recorded(
+        betas_curves_figure, ("betas-cpu.csv", "betas-gpt-cpu.csv"), "11_hyperparameters.ipynb",
+        "AdamW's test loss against each beta, the other at its default, relative to the default pair and paired by "
+        "seed: below 0 is better. Faint lines are seeds, bars 95 % intervals of the mean."),
+    "rates-map": Recorded(
+        rates_map_figure, ("rates-cpu.csv",), "11_hyperparameters.ipynb",
+        "Small GPTs by learning rate and size: how far AdamW's test loss is behind that of the best rate of the "
+        "same size, mean of three seeds. A ring marks the rate that is best on validation."),
+    "theta": Recorded(
+        lambda *tables: theta_figure(("gpt", "resnet18"), tables),
+        ("spam-ablation-cpu.csv", "spam-ablation-resnet18-cpu.csv"), "11_hyperparameters.ipynb",
+        "AdamW with a clip by element and nothing else: by how much less spikes cost it than they cost AdamW, and "
+        "how much lower its test loss is without spikes, by the threshold θ. Faint lines are the five seeds, bars "
+        "95 % intervals; within the grey band counts as no difference."),
+    "decay-study": Recorded(
+        decay_study_figure, ("decay-cpu.csv",), "11_hyperparameters.ipynb",
+        "LeNet-5 on 400 digits, ten seeds: how much lower the test loss is, and the gap between validation and "
+        "training, with a decay than without one. Dots are seeds, bars 95 % intervals; within the grey band counts "
+        "as no difference."),
 }
 
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from adamw_lab.analysis.recorded import MEASURE, best_by_trials, normalized
-from adamw_lab.analysis.stats import performance_profile
+from adamw_lab.analysis.stats import performance_profile, profile_interval
 from adamw_lab.figures.effects import UNITS, name_lines, task_panels
-from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, new_figure, stacks
+from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, WIDTH, new_figure, share_row_labels, stacks
 
 
 def _reached(task: str, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -73,15 +73,27 @@ def _log_where_wide(ax: Axes) -> None:
 def profiles_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -> Figure:
     """Performance profiles of the tuned optimizers: the share of runs that score above so much, over all tasks.
 
-    On each task 0 is the worst optimizer's mean and 1 the best one's.
+    On each task 0 is the worst optimizer's mean and 1 the best one's. A panel an optimizer, with the 95 % interval of
+    the bootstrap as a band, beside AdamW.
     """
-    figure, (ax,) = new_figure(height=2.6)
     scaled = [normalized(runs, MEASURE[task]) for task, runs in zip(tasks, tables, strict=True)]
+    others = [name for name in scaled[0] if name != "adamw" and all(name in own for own in scaled)]
     thresholds = np.linspace(-0.5, 1.5, 201)
-    for name in scaled[0]:
-        if all(name in own for own in scaled):
-            shares = 100 * performance_profile([own[name] for own in scaled], thresholds)
-            ax.plot(thresholds, shares, color=COLOURS[name], label=NAMES[name])
-    ax.set(xlabel="normalized score", ylabel="runs above it (%)")
-    ax.legend(fontsize=6)
+    columns, width = (2, WIDTH) if stacks(7.0) else (4, 7.0)
+    rows = -(-len(others) // columns)
+    figure, axes = new_figure(columns, rows=rows, width=width, height=1.5 * rows)
+    for ax, other in zip(axes, others, strict=False):
+        for name in ("adamw", other):
+            scores = [own[name] for own in scaled]
+            low, high = profile_interval(scores, thresholds)
+            ax.fill_between(thresholds, 100 * low, 100 * high, color=COLOURS[name], alpha=0.15, linewidth=0)
+            ax.plot(thresholds, 100 * performance_profile(scores, thresholds), color=COLOURS[name], label=NAMES[name],
+                    marker=MARKERS[name], markevery=25)
+        ax.set(title=NAMES[other], xlabel="normalized score")
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("runs above it (%)")
+        ax.set_xticks(np.arange(-0.5, 2, 0.5))
+    share_row_labels(axes)
+    for ax in axes[len(others):]:
+        ax.set_axis_off()
     return figure

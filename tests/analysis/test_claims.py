@@ -409,6 +409,8 @@ def test_the_readme_tells_the_times_of_steps():
     assert (f"takes {ours[0]} of the time of torch's fused AdamW, SPAM as published {ours[1]}, AdamWSPAM {ours[2]}, "
             f"and AdamWAdv {adv:.2f} of torch's fused AMSGrad with clipping.") in readme
     assert f"AdamW's rule takes {ours[3]}, SPAM as published {ours[4]}, AdamWSPAM {ours[5]}." in readme
+    itself = [f"{times.loc['torch_fused', model]:.2f}" for model in ("resnet18", "resnet50", "gpt2")]
+    assert f"it reads {itself[0]} on ResNet-18, {itself[1]} on ResNet-50 and {itself[2]} on GPT-2." in readme
 
 
 def test_the_readme_tells_what_a_warm_notebook_takes():

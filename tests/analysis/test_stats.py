@@ -42,6 +42,15 @@ def test_why_not_the_bootstrap_for_five_pairs():
     assert ((low < 0) & (high > 0)).mean() < 0.88
 
 
+def test_the_interval_of_a_profile_is_that_of_its_shares():
+    same, mixed = [1.0] * 4, [0.0, 1.0] * 10
+    low, high = stats.profile_interval([same], [0.5, 1.5], resamples=50)
+    assert low.tolist() == high.tolist() == [1.0, 0.0], "where all seeds agree it has no width"
+    low, high = stats.profile_interval([mixed, same], [0.5], resamples=4000)
+    theirs = scipy_stats.binom.ppf([0.025, 0.975], 20, 0.5) / 20
+    assert [low[0], high[0]] == pytest.approx((theirs + 1) / 2, abs=0.026), "tasks count alike, seeds stay in theirs"
+
+
 def test_the_stratified_interval_resamples_each_task_apart():
     tight = [np.zeros(4), np.full(4, 10.0)]
     assert stats.stratified_interval(tight, np.mean, resamples=50) == (5.0, 5.0), "pooling would spread it"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from adamw_lab.figures import COLOURS, new_figure
+from adamw_lab.figures import COLOURS, NAMES, new_figure
 from adamw_lab.figures.claims import claims_figure
 from adamw_lab.figures.effects import (
     ABOVE,
@@ -16,7 +16,6 @@ from adamw_lab.figures.effects import (
     fig_effects,
     optimizers_figure,
     rates_figure,
-    size_figure,
     spam_figure,
 )
 from adamw_lab.figures.style import at_width
@@ -74,16 +73,6 @@ def test_spam_is_shown_by_what_spoilt_steps_cost_and_without_them():
     assert [x for x, *_ in dots(right)] == pytest.approx([-0.5 - 2 * wobble, 0.0 - 6 * wobble])
     assert [label.get_text() for label in left.get_yticklabels()] == ["AdamW + clip", "all parts"]
     assert "spoilt" in left.get_title("left") and left.get_xlabel() and right.get_xlabel() and figure.legends
-
-
-def test_size_has_gain_and_spikes_over_parameters():
-    rows = [{"optimizer": name, "parameters": size, "seed": seed, "test_loss": loss, "spike_rate": size / 1e4,
-             "highest_norm": 2.0} for name, loss in (("adamw", 2.0), ("adamwspam", 1.0)) for size in (100, 1000)
-            for seed in (0, 1)]
-    figure = size_figure(["gpt", "gpt"], [pd.DataFrame(rows)] * 2)
-    mean = figure.axes[0].get_lines()[2]
-    assert mean.get_ydata().tolist() == [50.0, 50.0] and mean.get_xdata().tolist() == [100, 1000]
-    assert figure.axes[1].get_lines()[2].get_ydata().tolist() == pytest.approx([1.0, 10.0])
 
 
 def test_betas_and_decays_are_held_against_their_defaults():
@@ -188,8 +177,8 @@ def test_the_legend_of_verdicts_lies_on_no_bar_however_narrow():
 
 
 def test_a_profile_falls_from_all_runs_to_none():
-    ax = profiles_figure(["gpt", "gpt"], [runs({"adamw": 2.0, "sgd": 3.0})] * 2).axes[0]
+    (ax,) = (ax for ax in profiles_figure(["gpt", "gpt"], [runs({"adamw": 2.0, "sgd": 3.0})] * 2).axes if ax.axison)
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
-    assert set(lines) == {"AdamW", "SGD + momentum"}
+    assert set(lines) == {NAMES["adamw"], NAMES["sgd"]} and ax.get_title("left") == NAMES["sgd"]
     assert all(y[0] == 100 and (np.diff(y) <= 0).all() for y in lines.values())
-    assert (lines["AdamW"] >= lines["SGD + momentum"]).all()
+    assert (lines[NAMES["adamw"]] >= lines[NAMES["sgd"]]).all() and len(ax.collections) == 2, "a band each"

@@ -8,7 +8,7 @@ import torch
 
 from adamw_lab.cliff import cliff_loss
 from adamw_lab.figures import COLOURS, new_figure
-from adamw_lab.figures.gradients import fig_adding, fig_by_layer, fig_by_time, fig_cliff, gradients_figure
+from adamw_lab.figures.gradients import fig_by_layer, fig_by_time, fig_cliff, gradients_figure
 
 
 @pytest.fixture
@@ -33,15 +33,6 @@ def test_layers_are_counted_from_the_input(ax):
     fig_by_layer(ax, {"adamw": sizes, "plain": 2 * sizes}, "length")
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 1], [2, 10]], [[1, 2], [2, 20]]]
     assert ax.lines[0].get_color() == COLOURS["adamw"] and ax.lines[0].get_label() == "AdamW"
-
-
-def test_adding_shows_a_running_mean_and_the_price_of_ignorance(ax):
-    run = pd.DataFrame({"step": [1, 2, 3], "loss": [0.4, 0.2, 0.1]})
-    fig_adding(ax, {"GRU, adamw": run, "RNN, sgd": run}, window=2)
-    nothing, second, gru, rnn = ax.lines
-    assert nothing.get_ydata()[0] == pytest.approx(1 / 6) and second.get_ydata()[0] == pytest.approx(1 / 12)
-    assert list(gru.get_ydata()) == pytest.approx([0.4, 0.3, 0.15])
-    assert rnn.get_color() == COLOURS["sgd"] and rnn.get_label() == "RNN, SGD + momentum"
 
 
 def test_the_cliff_is_the_loss_with_paths_upon_it(ax):

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import papermill
 import pytest
@@ -24,6 +25,15 @@ def said(book):
     """All that it printed or showed, as plain text."""
     return "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") + "\n"
                    for cell in book.cells for output in cell.get("outputs", []))
+
+
+@pytest.fixture(scope="module")
+def metrics(book):
+    """The numbers that it records: name -> value, in six digits."""
+    cell = next(own for own in book.cells if own.cell_type == "code" and re.search(r"^metrics = ", own.source, re.M))
+    html = next(output["data"]["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
+    rows = ElementTree.fromstring(re.search(r"<tbody>.*</tbody>", html, flags=re.DOTALL)[0])
+    return {row.find("th").text: float(row.find("td").text) for row in rows}
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from adamw_lab.figures import NAMES as TITLES
+
 DATA = Path(__file__).resolve().parents[2] / "figures" / "data"
 MEASURE = {**dict.fromkeys(("resnet18", "fashion", "resnet50"), "accuracy"), **dict.fromkeys(("lstm", "gpt"), "loss")}
-NAMES = {"sgd": "SGD + momentum", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW", "adamw_clip": "AdamW + clip",
-         "adamwadv": "AdamWAdv", "adamwspam": "AdamWSPAM", "adamwspam_published": "SPAM, published"}
+NAMES = {name: TITLES[name] for name in ("sgd", "rmsprop", "adam", "adamw", "adamw_clip", "adamwadv", "adamwspam",
+                                         "adamwspam_published")}
 FOUR = ("resnet18", "fashion", "lstm", "gpt")
 WORST_FIRST = ["refuted", "no difference found", "supported"]
 
@@ -96,6 +98,21 @@ def test_the_table_of_means_is_of_the_runs(book, said):
         optimizer = next(key for key, title in NAMES.items() if title == name)
         assert list(map(float, shown)) == pytest.approx([mean.get(optimizer, np.nan) for mean in means], abs=6e-5,
                                                          nan_ok=True), name
+
+
+@pytest.mark.parametrize("study", ["defaults", "tuned"])
+def test_its_metrics_are_differences_of_the_runs(metrics, study):
+    kind = study.removesuffix("s")
+    for task in recorded(study, (*FOUR, "resnet50")):
+        runs = table(study, task)
+        for name in (name for name in runs if name not in ("adamw", "adamw_again")):
+            shown = metrics[f"{NAMES[name]} beside AdamW, {kind}, {task}"]
+            assert shown == pytest.approx((runs[name] - runs["adamw"]).mean(), abs=1e-5), (task, name)
+
+
+def test_the_bootstrap_of_five_is_too_sure_and_student_is_not(said):
+    bootstrap, student = map(int, re.search(r"0 in (\d+)% by the bootstrap, in (\d+)% by Student's", said).groups())
+    assert 78 <= bootstrap <= 89 and 92 <= student <= 98
 
 
 def test_the_expected_best_is_the_mean_over_all_choices_of_four_trials(book, said):

@@ -107,17 +107,36 @@ def test_the_best_rate_falls_with_the_size_as_it_says(said, findings):
     assert agrees(findings["Scale the learning rate down for larger models"], pd.Series(falls), 0)
 
 
-def test_theta_spares_of_spikes_what_the_runs_say(said):
-    table = losses("spam-ablation")
-    shown = {(int(theta), what): float(mean) for theta, what, mean in re.findall(
-        r"\n(5|50|500|5000), (gained without spikes|spared of what spikes cost) +(\S+) ", said)}
-    assert len(shown) == 8
+def test_theta_spares_of_spikes_what_the_runs_say(metrics):
     arms = {5: "theta_5", 50: "element", 500: "theta_500", 5000: "theta_5000"}
-    for (theta, what), mean in shown.items():
-        gain = table["adamw"] - table[arms[theta]]
-        if what.startswith("spared"):
-            gain = table["adamw+spikes"] - table[f"{arms[theta]}+spikes"] - gain
-        assert mean == pytest.approx(gain.mean(), abs=1e-4)
+    for network, study in (("GPT", "spam-ablation"), ("ResNet-18", "spam-ablation-resnet18")):
+        table = losses(study)
+        for theta, arm in arms.items():
+            gain = table["adamw"] - table[arm]
+            spared = table["adamw+spikes"] - table[f"{arm}+spikes"] - gain
+            for what, by in (("gained without spikes", gain), ("spared of what spikes cost", spared)):
+                assert metrics[f"theta on {network}, {theta}, {what}"] == pytest.approx(by.mean(), abs=1e-5)
+
+
+def test_an_element_is_clipped_to_the_root_of_theta(said):
+    told = re.findall(r"theta (\S+): of a gradient of 100 comes in (\S+)", said)
+    shown = {float(theta): float(entered) for theta, entered in told}
+    assert shown == {5: 2.24, 50: 7.07, 500: 22.4, 50_000: 100}
+
+
+def test_a_decay_takes_off_an_idle_weight_what_its_schedule_says(said):
+    shown = dict(re.findall(r"a decay of (\S+) takes (\S+)% off an idle weight in 1,300 steps", said))
+    rates = 0.5e-3 * (1 + np.cos(np.pi * np.arange(1300) / 1300))
+    assert {float(decay): float(taken) for decay, taken in shown.items()} == {
+        decay: round(100 * (1 - np.prod(1 - rates * decay)), 1) for decay in (0.01, 0.1, 1.0)}
+
+
+def test_its_metrics_are_the_effects_of_the_ledger(metrics, findings):
+    for claim, (_, mean, *_) in findings.items():
+        assert metrics[claim] == pytest.approx(mean, rel=0.01), claim
+    runs = pd.read_csv(DATA / "rates-cpu.csv").groupby(["parameters", "lr"])["validation_loss"].mean().unstack()
+    for size, rate in runs.idxmin(axis=1).items():
+        assert metrics[f"best rate of {size:,} parameters"] == rate
 
 
 def test_a_higher_theta_clips_less(findings):
