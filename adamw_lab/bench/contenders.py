@@ -48,6 +48,7 @@ class Contender:
         traffic: bytes a parameter that its rule must move if every tensor is read and written once.
         package: what must be installed for it; None: nothing more.
         lab: whether it is one of the lab's, which compile when first used.
+        ahead: steps before the timed ones that are unlike them: those of grace, in which nothing is clipped.
     """
 
     label: str
@@ -55,6 +56,7 @@ class Contender:
     traffic: int = ADAM
     package: str | None = None
     lab: bool = False
+    ahead: int = 0
 
     @property
     def missing(self) -> str:
@@ -121,7 +123,8 @@ CONTENDERS: dict[str, Contender] = {
     "terms_off": Contender("ours, terms off", _of(AdamWSPAM, theta=None, spike_sigma=None), lab=True),
     "adamwadv": Contender("AdamWAdv", _of(AdamWAdv, total_steps=LONG), ADAM + AMSGRAD + NORM, lab=True),
     "adamwspam": Contender("AdamWSPAM", _of(AdamWSPAM), ADAM + NORM, lab=True),
-    "adamwspam_published": Contender("SPAM, published", _of(AdamWSPAM.published), lab=True),
+    "adamwspam_published": Contender("SPAM, published", _of(AdamWSPAM.published), lab=True,
+                                     ahead=AdamWSPAM.PUBLISHED["grace_steps"]),
     "pytorch_optimizer_spam": Contender("pytorch_optimizer SPAM", _foreign("SPAM"), package="pytorch_optimizer"),
     "pytorch_optimizer_stablespam": Contender(
         "pytorch_optimizer StableSPAM", _foreign("StableSPAM"), ADAM + NORM, package="pytorch_optimizer"),

@@ -136,6 +136,8 @@ def _rows(names: Sequence[str], params: list[Tensor], repeats: int, device: str)
     for i in range(passes):
         for name, so_far in seconds.items():
             running = contenders[name].make(params)
+            for _ in range(contenders[name].ahead):
+                running.step()
             turns = Turns(params, running.step, device)
             turns.take(2)
             turns.forget()

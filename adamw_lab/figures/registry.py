@@ -107,6 +107,10 @@ FIGURES: dict[str, Recorded] = {
     "step_time": Recorded(
         step_time_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
         "A step's time relative to that of torch.optim.AdamW(fused=True) in the same turn; lower is faster."),
+    "step_time_gpu": Recorded(
+        step_time_figure, ("step_time-gpu.csv",), "12_speed_and_memory.ipynb",
+        "A step's time on one H100, from the call to the end of the GPU's work, relative to that of "
+        "torch.optim.AdamW(fused=True) in the same turn; lower is faster. Small models wait for the host."),
     "machine_limit": Recorded(
         limit_figure, ("step_time.csv",), "12_speed_and_memory.ipynb",
         "The speed at which a step moves the bytes that its rule must move, relative to that of a copy in the same "

@@ -26,6 +26,10 @@ class LabOptimizer(Optimizer):
     (`policy.TRACKERS`) lies in `param_groups` as tensors and is saved with it. Step counters lie in host memory, as
     those of torch's AdamW do; from the first step on whose overflow flag a device holds, on that device.
 
+    Norms and masks are those of the whole model under DDP and, of DTensors, under FSDP2 and tensor parallelism. What
+    shows an optimizer a part of the weights as if it were all, as ZeroRedundancyOptimizer and FSDP1 do, gives each
+    rank a norm, spikes and a mask of its own: do not use these with `clip_norm`, `spike_sigma` or pruning.
+
     Annealing, resets and mask updates go by the optimizer's clock, `group["group_step"]`: every step that moves a
     parameter advances it in all groups, also in those without a gradient, and a group that is added begins at it.
     The bias correction goes by each parameter's own `step`, which a full reset sets back with the moments (unless

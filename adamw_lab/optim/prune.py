@@ -65,7 +65,9 @@ class AdamWPrune(LabOptimizer):
         schedule: sparsity over time, a key of `SCHEDULES` (default "cubic", arXiv 1710.01878).
         importance: what is kept: a key of `IMPORTANCE` (default "hybrid", |w m| |w| / (sqrt(v) + eps)) or a function
             (w, m_hat, v_hat) -> score of the same shape, lowest pruned first. The function sees a layer at a time (of
-            a sharded one, this rank's part) in float32 or float64, must not write to it, and is not saved.
+            a sharded one, this rank's part) in float32 or float64, must not write to it, and is not saved; for a moment
+            that takes three times the largest layer, and what the function takes. The keys of `IMPORTANCE` take less
+            than the layer.
         scope: "global" (default): one threshold for all; "layer": the same fraction of every layer; "erk": fractions
             by the Erdős-Rényi kernel (arXiv 1911.11134).
         pattern: "N:M" leaves at most N non-zero in any M consecutive input channels, so its sparsity is 1 - N/M, or

@@ -94,7 +94,7 @@ def test_the_tests_that_are_named_as_evidence_exist():
 
 
 def test_without_records_what_runs_decide_is_untested(tmp_path):
-    for name in ("memory", "step_time", "batch"):
+    for name in ("memory", "step_time", "step_time-gpu", "batch"):
         (tmp_path / f"{name}.csv").write_bytes((RECORDS / f"{name}.csv").read_bytes())
     rows = ledger(Records(tmp_path)).set_index("claim")
     assert rows.loc["Adam needs less tuning than SGD", "verdict"] == "untested at this scale"
@@ -411,6 +411,16 @@ def test_the_readme_tells_the_times_of_steps():
     assert f"AdamW's rule takes {ours[3]}, SPAM as published {ours[4]}, AdamWSPAM {ours[5]}." in readme
     itself = [f"{times.loc['torch_fused', model]:.2f}" for model in ("resnet18", "resnet50", "gpt2")]
     assert f"it reads {itself[0]} on ResNet-18, {itself[1]} on ResNet-50 and {itself[2]} on GPT-2." in readme
+
+
+def test_the_readme_tells_the_times_of_steps_on_a_gpu():
+    times = pd.read_csv(RECORDS / "step_time-gpu.csv").pivot(index="contender", columns="model", values="ratio")
+    seconds = pd.read_csv(RECORDS / "step_time-gpu.csv").pivot(index="contender", columns="model", values="seconds")
+    readme = " ".join((CHECKOUT / "README.md").read_text(encoding="utf-8").split())
+    rule, adv = times.loc["terms_off"], seconds.loc["adamwadv"] / seconds.loc["torch_fused_amsgrad_clip"]
+    assert (f"AdamW's rule takes {rule['resnet18']:.2f} of its time on ResNet-18, {rule['resnet50']:.2f} on ResNet-50 "
+            f"and {rule['gpt2']:.2f} on GPT-2; AdamWAdv takes {adv['resnet18']:.2f}, {adv['resnet50']:.2f} and "
+            f"{adv['gpt2']:.2f} of torch's fused AMSGrad") in readme
 
 
 def test_the_readme_tells_what_a_warm_notebook_takes():

@@ -1,10 +1,13 @@
 """The table of step times on small tensors: which rows and columns, and that the numbers are of what they say."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from adamw_lab.bench.contenders import CONTENDERS, prune_every
 from adamw_lab.bench.step_time import COLUMNS, MODELS, Turns, bench_step_time, make_parameters
+from adamw_lab.optim import AdamWSPAM
 
 SHAPES = [(64, 32), (64,), (8, 4, 3, 3)]
 
@@ -79,6 +82,20 @@ def test_a_mask_update_comes_every_so_many_steps():
 def test_the_models_have_the_sizes_that_they_are_known_for():
     sizes = {name: sum(torch.Size(shape).numel() for shape in shapes()) for name, shapes in MODELS.items()}
     assert sizes == {"resnet18": 11_173_962, "resnet50": 23_705_252, "gpt2": 124_439_808}
+
+
+def test_steps_of_grace_are_taken_before_the_timed_ones(monkeypatch):
+    taken = []
+    rule = CONTENDERS["adamwspam_published"]
+
+    def make(params):
+        running = rule.make(params)
+        return replace(running, step=lambda: taken.append(running.step()))
+
+    monkeypatch.setitem(CONTENDERS, "adamwspam_published", replace(rule, make=make))
+    bench_step_time({"small": SHAPES}, ["adamwspam_published"], repeats=1, first_steps=())
+    assert rule.ahead == AdamWSPAM.PUBLISHED["grace_steps"] == 20
+    assert len(taken) == 20 + 2 + 1 + 1, "to warm up, to be timed, for the memory"
 
 
 def test_an_unknown_contender_is_refused():

@@ -16,8 +16,8 @@ from adamw_lab import compiled
 from adamw_lab.compiled import kept_njit, pointer
 from adamw_lab.optim.kernels import Scalar, Tensors, Terms, eager
 
-BLOCK = 512
-"""Elements that are clipped, or spared that, together; few, so that they are still at hand for the update."""
+BLOCK = 128
+"""Elements that are clipped, or spared that, together; few, so that all columns of memory are read side by side."""
 
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
@@ -95,10 +95,21 @@ def _norm_kernel(real):
     return kernel
 
 
+# A sum, that it may be split over vector lanes of the width of the numbers, as an integer's would not be.
+@kept_njit(error_model="numpy", fastmath={"contract", "reassoc"})
+def _near(g, v, factor, bound, tiny):
+    near = np.float32(0)
+    for i in range(len(g)):
+        gi = g[i] * factor
+        near += np.float32(1) if gi * gi >= v[i] * bound - tiny else np.float32(0)
+    return near
+
+
 @cache
 def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
     zero, one, almost, tiny = real(0), real(1), real(0.999), np.finfo(real).tiny
+    block = BLOCK if spam else compiled.CHUNK
 
     @kept_njit(parallel=True, error_model="numpy", fastmath={"contract"})
     def kernel(addresses, chunks, scalars, per_tensor, clipped):
@@ -109,9 +120,9 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
             bound = keep_v * scale * almost
             count = 0
             if spam:
-                within = np.empty(BLOCK, dtype=real)
-            for begin in range(start, start + size, BLOCK):
-                stop = min(begin + BLOCK, start + size)
+                within = np.empty(block, dtype=real)
+            for begin in range(start, start + size, block):
+                stop = min(begin + block, start + size)
                 p = carray(pointer(addresses[0, row], zero), stop)[begin:]
                 g = carray(pointer(addresses[1, row], zero), stop)[begin:]
                 m = carray(pointer(addresses[2, row], zero), stop)[begin:]
@@ -121,10 +132,7 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                 source, gain = g, factor
                 if spam:
                     # Clipping is rare, and the root of its limit dear: where no square comes near, no root is taken.
-                    near = 0
-                    for i in range(len(p)):
-                        gi = g[i] * factor
-                        near |= gi * gi >= v[i] * bound - tiny
+                    near = _near(g, v, factor, bound, tiny)
                     if near > 0 or keep_v == zero:
                         for i in range(len(p)):
                             gi = g[i] * factor
