@@ -1,8 +1,11 @@
 """The committed figures: what each draws, from which recorded numbers, for which notebook, with what caption."""
 
 import hashlib
+import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +34,7 @@ from adamw_lab.figures.step_time import step_time_figure
 from adamw_lab.figures.style import COMMITTED, at_width, save
 from adamw_lab.figures.switches import switches_figure
 from adamw_lab.figures.tuning import expected_best_figure, profiles_figure, sensitivity_figure
+from adamw_lab.provenance import cores
 from adamw_lab.suggest import did_you_mean
 
 
@@ -245,10 +249,20 @@ def draw_all(out: str | Path, data: str | Path, *, names: Sequence[str] = (), fo
     for name in names:
         if name not in FIGURES:
             raise ValueError(f"unknown figure {name!r}; allowed: {', '.join(FIGURES)}.{did_you_mean(name, FIGURES)}")
-    written = []
-    for name in names or FIGURES:
-        written += save(draw(name, data, width), Path(out) / name, formats)
-    return written
+    wanted = list(names or FIGURES)
+    one = partial(_draw_one, out=Path(out), data=data, formats=formats, width=width)
+    if len(wanted) < WORTH_PROCESSES or cores() == 1:
+        return [path for name in wanted for path in one(name)]
+    with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
+        return [path for paths in pool.map(one, wanted) for path in paths]
+
+
+WORTH_PROCESSES = 12
+"""Figures from which on it pays to start a process for each core, which takes as long as drawing a few."""
+
+
+def _draw_one(name: str, *, out: Path, data: str | Path, formats: Sequence[str], width: float | None) -> list[Path]:
+    return save(draw(name, data, width), out / name, formats)
 
 
 def draw(name: str, data: str | Path, width: float | None = None) -> Figure:
