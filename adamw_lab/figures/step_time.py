@@ -1,5 +1,8 @@
 """Figures of the time of a step."""
 
+import math
+import textwrap
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,7 +26,8 @@ def fig_step_time(ax: Axes, data: pd.DataFrame) -> None:
     """
     ratios = data["ratio"].dropna()
     low, high = min(0.5, 0.9 * ratios.min()), 1.9 * ratios.max()
-    marks = [mark for mark in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if low <= mark <= high]
+    marks = [2.0**k for k in range(-2, 9) if low <= 2.0**k <= high]
+    marks = marks if len(marks) <= 8 else [mark for mark in marks if math.log2(mark) % 2 == 0]
     height, heights, labels = 0.0, [], []
     for model, rows in data.groupby("model", sort=False):
         heights += [height, *(height + 1.0 + place for place in range(len(rows)))]
@@ -75,5 +79,6 @@ def step_time_figure(data: pd.DataFrame) -> Figure:
 
 def name_hardware(figure: Figure, row: pd.Series, also: str = "") -> None:
     """Beneath the axes: on what it was measured, by the columns hardware, threads and torch; `also` what else."""
-    figure.supxlabel(f"{row['hardware']}, {row['threads']} threads, {also}torch {row['torch']}", fontsize=6.5,
-                     color="#606060")
+    words = f"{row['hardware']}, {row['threads']} threads, {also}torch {row['torch']}"
+    letters = round(20 * figure.get_figwidth())  # a line's, at this size
+    figure.supxlabel("\n".join(textwrap.wrap(words, letters)), fontsize=6.5, color="#606060")
