@@ -121,7 +121,7 @@ def throughput_figure(data: pd.DataFrame) -> Figure:
     figure, (ax,) = new_figure(width=WIDTH, height=0.8 + 0.16 * (len(data) + 2.5 * data["model"].nunique()))
     fig_throughput(ax, data)
     first = data.iloc[0]
-    name_hardware(figure, first, f"\n{first['dataset']}, batches of {first['batch_size']}, ")
+    name_hardware(figure, first, f"{first['dataset']}, batches of {first['batch_size']}")
     return figure
 
 

@@ -79,6 +79,8 @@ def step_time_figure(data: pd.DataFrame) -> Figure:
 
 def name_hardware(figure: Figure, row: pd.Series, also: str = "") -> None:
     """Beneath the axes: on what it was measured, by the columns hardware, threads and torch; `also` what else."""
-    words = f"{row['hardware']}, {row['threads']} threads, {also}torch {row['torch']}"
+    parts = [*row["hardware"].split(", "), f"{row['threads']} threads", *also.split(", "),
+             f"torch {row['torch']}"]
+    words = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
     letters = round(20 * figure.get_figwidth())  # a line's, at this size
     figure.supxlabel("\n".join(textwrap.wrap(words, letters)), fontsize=6.5, color="#606060")
