@@ -52,7 +52,7 @@ def expected_best_figure(tasks: Sequence[str], tables: Sequence[pd.DataFrame]) -
             best = best_by_trials(own.assign(reached_loss=own["reached"]), "reached_loss")
             ax.plot(best.index, best, color=COLOURS[name], marker=MARKERS[name], label=NAMES[name])
         ax.set(xlabel="trials", ylabel=_fit(label))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         _log_where_wide(ax)
     name_lines(figure, spare, axes[0].get_legend_handles_labels()[0])
     return figure
