@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from adamw_lab.figures.hyperparameters import fig_curve
+from adamw_lab.figures.lines import fig_curve
 from adamw_lab.figures.style import COLOURS, MARKERS, NAMES, WIDTH, new_figure, stacks
 
 LABEL = r"^(?P<base>[a-z]+)_(?P<score>[a-z]+)_(?P<target>0\.\d+)$"

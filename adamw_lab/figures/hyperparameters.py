@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from adamw_lab.analysis.recorded import against, floor, scores, spared
-from adamw_lab.analysis.stats import paired_difference
 from adamw_lab.figures.effects import GREY, TITLES
+from adamw_lab.figures.lines import fig_curve
 from adamw_lab.figures.style import OTHER_COLOURS, new_figure
 
 THETAS = {"theta_5": 5, "element": 50, "theta_500": 500, "theta_5000": 5000}
@@ -21,20 +20,6 @@ BETAS = {"β₁ (β₂ = 0.999)": ("0.8_0.999", "0.9_0.999", "0.95_0.999"),
 PROBLEMS = {"LeNet-5, batch 8": ("b8_", "teal", "*"), "LeNet-5, batch 64": ("b64_", "purple", "x"),
             "GPT": ("", "rose", "+")}
 """problem -> prefix of its arms, colour and marker, none of which is an optimizer's."""
-
-
-def fig_curve(ax: Axes, x: Sequence[float], each: Sequence[Sequence[float]], colour: str, marker: str,
-              label: str) -> None:
-    """A curve over the settings `x`: the mean of the seeds at each with its 95 % interval, and each seed, faint.
-
-    `each` holds the seeds' values at every setting; a line joins those of a seed where all settings have it.
-    """
-    effects = [paired_difference(own, np.zeros(len(own))) for own in each]
-    mean = np.array([effect.mean for effect in effects])
-    ends = np.abs(np.array([(effect.low, effect.high) for effect in effects]).T - mean)
-    if len({len(own) for own in each}) == 1:
-        ax.plot(x, np.array(each), color=colour, alpha=0.2, linewidth=0.6)
-    ax.errorbar(x, mean, yerr=ends, color=colour, marker=marker, markersize=5, capsize=2, label=label)
 
 
 def rates_map_figure(runs: pd.DataFrame) -> Figure:

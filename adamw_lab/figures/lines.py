@@ -1,4 +1,4 @@
-"""Lines that are moved rather than drawn again, so that a figure can follow a slider."""
+"""What figures with lines share: moving them after a slider, intervals, names at their ends, bent axes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+
+from adamw_lab.analysis.stats import paired_difference
 
 
 def move_line(ax: Axes, gid: str, x: Sequence[float], y: Sequence[float], **properties: Any) -> None:
@@ -35,6 +37,25 @@ def snap_limits(ax: Axes, parts: int = 3) -> None:
     """Widen a logarithmic y axis to whole thirds of decades, so that it stands still while the data move a little."""
     low, high = np.log10(ax.get_ylim())
     ax.set_ylim(10 ** (np.floor(parts * low) / parts), 10 ** (np.ceil(parts * high) / parts), auto=None)
+
+
+def fig_curve(ax: Axes, x: Sequence[float], each: Sequence[Sequence[float]], colour: str, marker: str,
+              label: str) -> None:
+    """A curve over the settings `x`: the mean of the seeds at each with its 95 % interval, and each seed, faint.
+
+    `each` holds the seeds' values at every setting; a line joins those of a seed where all settings have it.
+    """
+    mean, low, high = intervals(each)
+    if len({len(own) for own in each}) == 1:
+        ax.plot(x, np.array(each), color=colour, alpha=0.2, linewidth=0.6)
+    ax.errorbar(x, mean, yerr=[mean - low, high - mean], color=colour, marker=marker, markersize=5, capsize=2,
+                label=label)
+
+
+def intervals(each: Sequence[Sequence[float]]) -> np.ndarray:
+    """Mean, low and high end of the 95 % interval of each row of values, [3, rows]."""
+    effects = [paired_difference(own, np.zeros(len(own))) for own in each]
+    return np.array([(effect.mean, effect.low, effect.high) for effect in effects]).T
 
 
 def name_ends(ax: Axes, fontsize: float = 7.0, heading: str = "") -> None:

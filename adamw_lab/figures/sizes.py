@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from adamw_lab.analysis.recorded import MEASURE, gains_by_size
-from adamw_lab.analysis.stats import paired_difference
 from adamw_lab.figures.effects import GREY, TITLES
+from adamw_lab.figures.lines import intervals
 from adamw_lab.figures.style import COLOURS, new_figure
 
 MODELS = (("*", "-"), ("x", "--"))
@@ -23,8 +23,7 @@ def fig_by_size(ax: Axes, table: pd.DataFrame, colour: str, marker: str, dashes:
     On a logarithmic axis the mean and its interval are those of the logarithms.
     """
     log = ax.get_yscale() == "log"
-    effects = [paired_difference(row, np.zeros(len(row))) for row in (np.log(table) if log else table).to_numpy()]
-    mean, low, high = np.array([(effect.mean, effect.low, effect.high) for effect in effects]).T
+    mean, low, high = intervals((np.log(table) if log else table).to_numpy())
     if log:
         mean, low, high = np.exp(mean), np.exp(low), np.exp(high)
     ax.plot(table.index, table, marker, color=colour, alpha=0.3, markersize=3)

@@ -3,27 +3,12 @@
 import pandas as pd
 import pytest
 
-from adamw_lab.figures.hyperparameters import PROBLEMS, betas_curves_figure, fig_curve, rates_map_figure, theta_figure
-from adamw_lab.figures.style import MARKERS, SPARE_MARKERS, new_figure
+from adamw_lab.figures.hyperparameters import PROBLEMS, betas_curves_figure, rates_map_figure, theta_figure
+from adamw_lab.figures.style import MARKERS, SPARE_MARKERS
 
 
 def means(ax):
     return [bars.lines[0].get_ydata().tolist() for bars in ax.containers]
-
-
-def test_a_curve_has_its_seeds_its_means_and_their_intervals():
-    _, (ax,) = new_figure()
-    fig_curve(ax, [1, 2], [(1.0, 3.0), (4.0, 4.0)], "black", "x", "some")
-    assert means(ax) == [[2.0, 4.0]]
-    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[1.0, 4.0], [3.0, 4.0]], "a line a seed"
-    low, high = ax.containers[0].lines[1]
-    assert high.get_ydata()[0] - 2.0 == pytest.approx(2.0 - low.get_ydata()[0]) == pytest.approx(12.706, abs=0.001)
-
-
-def test_seeds_that_are_missing_at_a_setting_leave_the_means():
-    _, (ax,) = new_figure()
-    fig_curve(ax, [1, 2], [(1.0, 3.0), (4.0, 4.0, 7.0)], "black", "x", "some")
-    assert means(ax) == [[2.0, 5.0]] and len(ax.lines) == 3, "the curve and the caps of its bars"
 
 
 def test_the_map_is_what_each_rate_lacks_and_marks_the_choice_of_validation():

@@ -1,4 +1,4 @@
-"""Lines are drawn once, then moved."""
+"""Lines are drawn once, then moved; curves have their seeds and intervals; names and axes have room."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adamw_lab.figures import new_figure
-from adamw_lab.figures.lines import bend, keep_lines, mark_spike, move_line, name_ends
+from adamw_lab.figures.lines import bend, fig_curve, keep_lines, mark_spike, move_line, name_ends
 
 
 def test_a_line_is_drawn_once_then_moved_and_what_is_not_kept_goes():
@@ -58,3 +58,22 @@ def test_a_bent_axis_holds_everything_and_labels_that_have_room():
     assert {"0", "-3"} <= shown < {"0", "1", "3", "-1", "-3", "-10", "-30", "-100"}
     extents = [label.get_window_extent() for label in labels]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(extents, 2))
+
+
+def means(ax):
+    return [bars.lines[0].get_ydata().tolist() for bars in ax.containers]
+
+
+def test_a_curve_has_its_seeds_its_means_and_their_intervals():
+    _, (ax,) = new_figure()
+    fig_curve(ax, [1, 2], [(1.0, 3.0), (4.0, 4.0)], "black", "x", "some")
+    assert means(ax) == [[2.0, 4.0]]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[1.0, 4.0], [3.0, 4.0]], "a line a seed"
+    low, high = ax.containers[0].lines[1]
+    assert high.get_ydata()[0] - 2.0 == pytest.approx(2.0 - low.get_ydata()[0]) == pytest.approx(12.706, abs=0.001)
+
+
+def test_seeds_that_are_missing_at_a_setting_leave_the_means():
+    _, (ax,) = new_figure()
+    fig_curve(ax, [1, 2], [(1.0, 3.0), (4.0, 4.0, 7.0)], "black", "x", "some")
+    assert means(ax) == [[2.0, 5.0]] and len(ax.lines) == 3, "the curve and the caps of its bars"
