@@ -1,7 +1,7 @@
 """The ledger: every claim of the note and the headline claims of this project, each with its test and its verdict."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,11 +155,14 @@ def all_claims() -> tuple[Claim, ...]:
     return (*OPTIMIZER_CLAIMS, *SPAM_CLAIMS, *PRUNING_CLAIMS, *SETTING_CLAIMS, *FACTS, *README_CLAIMS)
 
 
-def ledger(records: Records | None = None) -> pd.DataFrame:
-    """The claims with their verdicts, computed from the recorded studies; a row a claim, columns `COLUMNS`."""
+def ledger(records: Records | None = None, claims: Iterable[Claim] | None = None) -> pd.DataFrame:
+    """The claims with their verdicts, computed from the recorded studies; a row a claim, columns `COLUMNS`.
+
+    `claims` are some of `all_claims`; None: all of them.
+    """
     records = Records() if records is None else records
     rows = []
-    for claim in all_claims():
+    for claim in all_claims() if claims is None else claims:
         found = claim.find(records)
         effect, evidence = found.effect, found.evidence.replace(PROFILE, records.profile)
         numbers = (None,) * 4 if effect is None else (effect.mean, effect.low, effect.high, effect.seeds)

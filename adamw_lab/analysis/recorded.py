@@ -89,7 +89,8 @@ class Records:
 
 def scores(runs: pd.DataFrame, arm: str, measure: str) -> pd.Series:
     """An arm's scores by seed, more being better; runs that diverged have none."""
-    own = runs[(runs["arm"] == arm) & (runs["status"] == "finished")].set_index("seed")[measure].sort_index()
+    finished = (runs["arm"] == arm) & (runs["status"] == "finished")
+    own = runs.loc[finished, ["seed", measure]].set_index("seed")[measure].sort_index()
     return -own if measure.endswith("loss") else own
 
 

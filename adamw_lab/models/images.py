@@ -1,8 +1,11 @@
 """Image classifiers: images [N, channels, image_size, image_size] to logits [N, classes]."""
 
-import torchvision
+from typing import TYPE_CHECKING
+
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 SMALL = 64
 """Up to this image size a ResNet has the stem for small images: 3x3, stride 1, no pooling."""
@@ -28,19 +31,23 @@ def lenet5(channels: int, classes: int, image_size: int) -> nn.Module:
 
 def resnet18(channels: int, classes: int, image_size: int, width: float = 1.0) -> nn.Module:
     """torchvision's ResNet-18 (arXiv 1512.03385), its stem fitted to the images; `width` is a factor on channels."""
+    from torchvision.models import resnet  # here, since it takes as long to import as torch
+
     if width != 1:
-        return _scaled(BasicBlock, [2, 2, 2, 2], width, channels, classes, image_size)
-    return _fitted(torchvision.models.resnet18(weights=None, num_classes=classes), channels, image_size)
+        return _scaled(resnet.BasicBlock, [2, 2, 2, 2], width, channels, classes, image_size)
+    return _fitted(resnet.resnet18(weights=None, num_classes=classes), channels, image_size)
 
 
 def resnet50(channels: int, classes: int, image_size: int, width: float = 1.0) -> nn.Module:
     """torchvision's ResNet-50 (arXiv 1512.03385), its stem fitted to the images; `width` is a factor on channels."""
+    from torchvision.models import resnet  # here, since it takes as long to import as torch
+
     if width != 1:
-        return _scaled(Bottleneck, [3, 4, 6, 3], width, channels, classes, image_size)
-    return _fitted(torchvision.models.resnet50(weights=None, num_classes=classes), channels, image_size)
+        return _scaled(resnet.Bottleneck, [3, 4, 6, 3], width, channels, classes, image_size)
+    return _fitted(resnet.resnet50(weights=None, num_classes=classes), channels, image_size)
 
 
-def _fitted(model: ResNet, channels: int, image_size: int, stem: int = 64) -> ResNet:
+def _fitted(model: "ResNet", channels: int, image_size: int, stem: int = 64) -> "ResNet":
     small = image_size <= SMALL
     if small or channels != 3 or stem != 64:
         size, stride, padding = (3, 1, 1) if small else (7, 2, 3)
@@ -51,7 +58,9 @@ def _fitted(model: ResNet, channels: int, image_size: int, stem: int = 64) -> Re
     return model
 
 
-def _scaled(block: type, layers: list[int], width: float, channels: int, classes: int, image_size: int) -> ResNet:
+def _scaled(block: type, layers: list[int], width: float, channels: int, classes: int, image_size: int) -> "ResNet":
+    from torchvision.models import ResNet
+
     def planes(number: int) -> int:
         return max(1, round(number * width))
 
