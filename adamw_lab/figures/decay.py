@@ -21,7 +21,8 @@ def fig_effective_decay(ax: Axes, tables: Mapping[str, pd.DataFrame], weight_dec
     """
     for size, (name, table) in zip((6.5, 4.5, 3.5), tables.items(), strict=False):
         ax.plot(table["noise"], table["effective_decay"] / weight_decay, MARKERS[name], color=COLOURS[name],
-                markersize=size, label=LABELS.get(name, NAMES[name]))
+                markersize=size, markerfacecolor="white" if name == "sgd" else None,  # without momentum: hollow
+                label=LABELS.get(name, NAMES[name]))
     noise = np.geomspace(table["noise"].min(), table["noise"].max(), 100)
     ax.plot(noise, 1 / np.hypot(noise, weight_decay), color=COLOURS["adam"], linewidth=0.8, label="1 / √(σ² + λ²)")
     ax.set(xscale="log", yscale="log", xlabel="deviation of the gradient σ", ylabel="effective by asked-for decay")
