@@ -89,7 +89,7 @@ def _norm_kernel(real):
             quarter = size // 4
             second, third, fourth = g[quarter:], g[2 * quarter:], g[3 * quarter:]
             total = 0.0
-            for i in range(quarter):  # four places read side by side: memory gives more than to one reader (1.6 times)
+            for i in range(quarter):  # four places read side by side: memory gives more than to one reader
                 w, x, y, z = np.float64(g[i]), np.float64(second[i]), np.float64(third[i]), np.float64(fourth[i])
                 total += w * w + x * x + y * y + z * z
             for i in range(4 * quarter, size):
