@@ -63,9 +63,9 @@ def world(parallel: str, device: str) -> Iterator[None]:
                               "same command goes on from the last checkpoint of its run_dir") from error
     finally:
         dist.destroy_process_group()
-        # Gloo's threads may still hold the last tensors, and need the interpreter to let go of them: one that ends
-        # meanwhile is aborted, its run done and all. Nothing tells when they have.
-        time.sleep(0.2)
+    # Gloo's threads may still hold the last tensors, and need the interpreter to let go of them: one that ends
+    # meanwhile is aborted, its run done and all. Nothing tells when they have.
+    time.sleep(0.2)
 
 
 def rank() -> int:

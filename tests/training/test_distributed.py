@@ -90,7 +90,7 @@ def test_a_rank_that_dies_ends_the_run_and_leaves_it_resumable(tmp_path):
             f"t.fit(t.TrainConfig(**{SMALL!r}), {str(tmp_path / 'run')!r}, progress=False, control=die)\n")
     script = tmp_path / "die.py"
     script.write_text(code)
-    done = torchrun(script, check=False)
+    done = torchrun("--monitor-interval", "3", script, check=False)  # so that it leaves the other one time to say so
     assert done.returncode != 0 and f"{-signal.SIGKILL}" in done.stderr
     assert "process 0 of 2 lost another one, which ended or cannot be reached; the same command goes on" in done.stderr
     result = fit(TrainConfig(**SMALL), tmp_path / "run", progress=False)
