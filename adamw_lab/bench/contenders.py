@@ -97,6 +97,19 @@ def _clipped(params: list[Tensor]) -> Running:
     return Running(step, optimizer)
 
 
+def _spiking(params: list[Tensor]) -> Running:
+    """AdamWSPAM in whose history each gradient is a spike."""
+    optimizer = AdamWSPAM(params)
+    history, seen = (optimizer.param_groups[0][name] for name in ("norms", "norms_seen"))
+
+    def step() -> None:
+        history.fill_(1e-6)
+        seen.fill_(len(history))
+        optimizer.step()
+
+    return Running(step, optimizer)
+
+
 def _masked(**options: Any) -> Callable[[list[Tensor]], Running]:
     def make(params: list[Tensor]) -> Running:
         optimizer = AdamW(params, **options)
@@ -122,7 +135,8 @@ CONTENDERS: dict[str, Contender] = {
     "torch_fused_amsgrad_clip": Contender("torch fused AMSGrad + clip", _clipped, ADAM + AMSGRAD + NORM),
     "terms_off": Contender("ours, terms off", _of(AdamWSPAM, theta=None, spike_sigma=None), lab=True),
     "adamwadv": Contender("AdamWAdv", _of(AdamWAdv, total_steps=LONG), ADAM + AMSGRAD + NORM, lab=True),
-    "adamwspam": Contender("AdamWSPAM", _of(AdamWSPAM), ADAM + NORM, lab=True),
+    "adamwspam": Contender("AdamWSPAM", _of(AdamWSPAM), lab=True),
+    "adamwspam_spike": Contender("AdamWSPAM, at a spike", _spiking, lab=True),
     "adamwspam_published": Contender("SPAM, published", _of(AdamWSPAM.published), lab=True,
                                      ahead=AdamWSPAM.PUBLISHED["grace_steps"]),
     "pytorch_optimizer_spam": Contender("pytorch_optimizer SPAM", _foreign("SPAM"), package="pytorch_optimizer"),

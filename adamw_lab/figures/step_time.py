@@ -13,7 +13,7 @@ from adamw_lab.optim.own import own_names
 MODELS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "gpt2": "GPT-2 124 M"}
 TORCH, OTHERS = "#9A9A9A", "#CFCFCF"
 OURS = {"terms_off": "adamw", "adamwadv": "adamwadv", "adamwspam": "adamwspam",
-        "adamwspam_published": "adamwspam_published", "adamwprune_steady": "adamwprune",
+        "adamwspam_spike": "adamwspam", "adamwspam_published": "adamwspam_published", "adamwprune_steady": "adamwprune",
         "adamwprune_update": "adamwprune", "adamwprune_amortized": "adamwprune"}
 """Contender -> optimizer whose colour it has. torch's own are grey, others' a lighter grey."""
 

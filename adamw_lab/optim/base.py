@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from adamw_lab.optim import kernels, policy
+from adamw_lab.optim import kernels, late, policy
 from adamw_lab.optim.checks import check_group, check_min_lr
 from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
 from adamw_lab.optim.kernels.eager import is_pruned, keep_moments, multiply
@@ -161,11 +161,15 @@ class LabOptimizer(Optimizer):
                 self._move_clock(group)
         gathered = [self._gather(group) for group in self.param_groups]
         self._last = {}
-        norm = self._norm(gathered, loss_scale)
+        follows = late.norm_may_follow(self.param_groups, gathered)
+        norm = None if follows else self._norm(gathered, loss_scale)
         if any(gathered):
-            moved = [self._step_group(group, buckets, norm, found_inf, loss_scale)
+            moved = [self._step_group(group, buckets, norm, follows, found_inf, loss_scale)
                      for group, buckets in zip(self.param_groups, gathered, strict=True)]
             if any(moved):
+                if follows:
+                    self._last["grad_norm"] = norm = self._norm(gathered, loss_scale)
+                    late.look_back(self.param_groups, gathered, norm)
                 self._finish_step()
         return loss
 
@@ -248,7 +252,7 @@ class LabOptimizer(Optimizer):
             norm = torch.linalg.vector_norm(torch.stack([n.to(norm.device, widest) for n in norms]))
         return norm if loss_scale is None else norm / loss_scale.to(norm)
 
-    def _step_group(self, group: dict[str, Any], buckets: list[Bucket], norm: Tensor | None,
+    def _step_group(self, group: dict[str, Any], buckets: list[Bucket], norm: Tensor | None, norm_follows: bool,
                     found_inf: Tensor | None, loss_scale: Tensor | None) -> bool:
         """Advance the clock of one group and move its parameters that have a gradient, if any.
 
@@ -266,7 +270,7 @@ class LabOptimizer(Optimizer):
         norm = None if norm is None else norm.to(home)
         grad_factor = self._grad_factor(group, norm, loss_scale)
         spike: kernels.Scalar = False
-        if group["spike_sigma"] is not None:
+        if group["spike_sigma"] is not None and not norm_follows:
             policy.fit_history(group)
             spike = policy.detect_spike(group, norm, moved)
         *keep, full = policy.moments_kept(group, step, spike, moved)
@@ -277,7 +281,7 @@ class LabOptimizer(Optimizer):
         group["scheduled_lr"] = policy.learning_rate(group, step)
         for bucket, its_steps in zip(buckets, steps, strict=True):
             terms = policy.terms_at(group, step, its_steps, grad_factor, keep, self._prunes)
-            terms.found_inf = found_inf
+            terms.found_inf, terms.norm_follows = found_inf, norm_follows
             clipped = load_kernel(bucket.kernel).update(bucket.tensors, terms)
             if clipped is not None:
                 group["elements_clipped"].add_(clipped.to(home))

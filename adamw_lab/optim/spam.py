@@ -25,6 +25,9 @@ class AdamWSPAM(LabOptimizer):
     The bias correction restarts with a full reset; without that the first updates after it are 3 to 6 times too long.
     What it did is in `telemetry()`: spikes, resets, elements clipped.
 
+    Numba's kernel takes the norm along with the update where a spike only shrinks the first moment, and shrinks it
+    afterwards: a step at a spike then takes longer, and is rounded once more.
+
     Args:
         params: parameters, named parameters or parameter groups.
         lr: learning rate (default 1e-3), a float or a tensor of one element; never written.

@@ -98,6 +98,13 @@ def test_steps_of_grace_are_taken_before_the_timed_ones(monkeypatch):
     assert len(taken) == 20 + 2 + 1 + 1, "to warm up, to be timed, for the memory"
 
 
+def test_each_step_of_the_one_at_a_spike_is_one():
+    running = CONTENDERS["adamwspam_spike"].make(make_parameters(SHAPES))
+    for _ in range(3):
+        running.step()
+    assert running.optimizer.telemetry()["spikes"] == 3
+
+
 def test_an_unknown_contender_is_refused():
     with pytest.raises(ValueError, match=r"unknown contender 'adamspam'; allowed: .*Did you mean 'adamwspam'\?"):
         bench_step_time({"small": SHAPES}, ["adamspam"])

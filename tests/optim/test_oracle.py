@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adamw_lab.optim import AdamWAdv, AdamWPrune, AdamWSPAM, kernels, policy, textbook
-from adamw_lab.optim.kernels import cuda, eager
+from adamw_lab.optim.kernels import cpu, cuda, eager
 from adamw_lab.pruning import IMPORTANCE
 
 SHAPES = [(6, 4, 3, 3), (1,), (17, 5), (), (1500,)]  # the last takes two of the GPU's chunks, one of them whole
@@ -198,30 +198,61 @@ def test_float32_step_from_identical_state(rule, layout, kernel, device):
     @examples(kernel)
     @given(options=hyperparameters(rule), seed=st.integers(0, 2**31))
     def check(options, seed):
-        generator = torch.Generator().manual_seed(seed)
-        params = make_parameters(torch.float32, layout, device, generator)
-        optimizer = build(rule, params, options, forced(kernel, layout))
-        expected, state = flatten(params), {}
-        for step in range(1, 10):
-            for p, g in zip(params, make_gradients(params, layout, generator, step), strict=True):
-                p.grad = g
-            grads = flatten([p.grad for p in params])
-            aside, largest = near_clip_boundary(grads, state, options, rule), larger(grads, state)
-            optimizer.step()
-            expected = oracle(rule, expected, grads, state, options)
-            if "mask" in state:  # scores that tie in one precision only may part: the count is what must agree
-                v = states(optimizer, params, "exp_avg_sq")
-                pruned = torch.signbit(v) & (v == 0)
-                assert pruned.sum() == state["mask"].sum()
-                aside |= pruned != state["mask"]
-                state = {**state, "mask": pruned}
-            compare(optimizer, params, state, expected, 2e-5, aside, largest)
-            expected = flatten(params)
-            for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
-                if name in state:
-                    state[name] = states(optimizer, params, name)
+        take_single_steps(rule, layout, kernel, device, options, seed)
 
     check()
+
+
+def take_single_steps(rule, layout, kernel, device, options, seed, steps=9):
+    generator = torch.Generator().manual_seed(seed)
+    params = make_parameters(torch.float32, layout, device, generator)
+    optimizer = build(rule, params, options, forced(kernel, layout))
+    expected, state = flatten(params), {}
+    for step in range(1, steps + 1):
+        for p, g in zip(params, make_gradients(params, layout, generator, step), strict=True):
+            p.grad = g
+        grads = flatten([p.grad for p in params])
+        aside, largest = near_clip_boundary(grads, state, options, rule), larger(grads, state)
+        optimizer.step()
+        expected = oracle(rule, expected, grads, state, options)
+        if "mask" in state:  # scores that tie in one precision only may part: the count is what must agree
+            v = states(optimizer, params, "exp_avg_sq")
+            pruned = torch.signbit(v) & (v == 0)
+            assert pruned.sum() == state["mask"].sum()
+            aside |= pruned != state["mask"]
+            state = {**state, "mask": pruned}
+        compare(optimizer, params, state, expected, 2e-5, aside, largest)
+        expected = flatten(params)
+        for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"):
+            if name in state:
+                state[name] = states(optimizer, params, name)
+
+
+NORM_FOLLOWS = st.fixed_dictionaries({
+    "lr": st.floats(1e-4, 0.3), "betas": st.tuples(st.floats(0.0, 0.95), st.floats(0.0, 0.95) | st.just(0.999)),
+    "weight_decay": st.sampled_from([0.0, 0.1]), "amsgrad": st.booleans(), "theta": st.sampled_from([None, 1.5, 50.0]),
+    "spike_sigma": st.sampled_from([0.1, 0.5]), "history": st.just(10),
+    "spike_decay": st.sampled_from([(0.0, 1.0), (0.3, 1.0)]), "reset_interval": st.sampled_from([0, 11]),
+    "grace_steps": st.sampled_from([0, 2]),
+})
+"""Settings whose steps take the norm along: a spike, which is known only then, is made good afterwards."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[:2])
+@pytest.mark.parametrize(("follow", "steps"), [(follow_trajectory, {}), (take_single_steps, {"steps": 13})])
+def test_momentum_that_a_spike_shrinks_after_the_update(follow, steps, layout):
+    spikes = []
+
+    @settings(max_examples=30, deadline=None)
+    @given(options=NORM_FOLLOWS, seed=st.integers(0, 2**31))
+    def check(options, seed):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cpu, "norm", None)
+            patch.setattr(cpu, "damp", lambda *args, damp=cpu.damp: spikes.append(damp(*args)))
+            follow("adamwspam", layout, "cpu", "cpu", options, seed, **steps)
+
+    check()
+    assert len(spikes) > 20
 
 
 def near_clip_boundary(grads, state, options, rule):

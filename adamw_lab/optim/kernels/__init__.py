@@ -1,6 +1,8 @@
 """One update rule, three kernels of one signature: `update(tensors, terms)` does a whole step in place.
 
-Beside it each has `norm(tensors)`, of the gradients, and `advance(steps, moved)`, which counts the step.
+Beside it each has `norm(tensors)`, of the gradients, and `advance(steps, moved)`, which counts the step. The `cpu`
+kernel can take the norm along with the update (`Terms.norm_follows`), and has `damp(tensors, keep_m)` for when that
+shows a spike.
 
     g <- c * g                              c: gradient factor (norm clipping, loss scale, maximize)
     m <- keep_m * m ;  v, vmax <- keep_v * (v, vmax)
@@ -28,7 +30,8 @@ def value(x: Tensor) -> Scalar:
 class Tensors:
     """Parallel lists, an entry a parameter: real, local (no DTensor), of one dtype and device.
 
-    `max_exp_avg_sqs` may be empty. `table` is where a kernel may keep what its norm and its update both need.
+    `max_exp_avg_sqs` may be empty. `table` is where a kernel may keep what its norm and its update both need; `norm`
+    where it leaves the norm that it took along with the update, and `followed` what `damp` needs of that update.
     """
 
     params: list[Tensor] = field(default_factory=list)
@@ -37,6 +40,8 @@ class Tensors:
     exp_avg_sqs: list[Tensor] = field(default_factory=list)
     max_exp_avg_sqs: list[Tensor] = field(default_factory=list)
     table: Any = None
+    norm: Tensor | None = None
+    followed: Any = None
 
     def columns(self) -> list[list[Tensor]]:
         """The lists that are not empty."""
@@ -62,5 +67,7 @@ class Terms:
     clip_where_zero: bool
     """Also clip where v = 0, to 0 (published SPAM)."""
     prune: bool
+    norm_follows: bool = False
+    """Take the norm of the gradients along with the update; nothing in the update depends on it."""
     found_inf: Tensor | None = None
     """1 where the gradients overflowed and nothing may change; read by the device kernel alone."""

@@ -25,21 +25,45 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     addresses, chunks = _table(tensors)
     columns, real = tensors.columns(), compiled.NUMPY[tensors.params[0].dtype]
     kept = (terms.keep_m, terms.keep_v) == (1.0, 1.0)
-    spam = not kept or terms.clip_scale is not None and min(terms.clip_scale) < math.inf
+    clips = terms.clip_scale is not None and min(terms.clip_scale) < math.inf
+    spam = not kept or clips or terms.norm_follows
     kernel = _kernel(real, len(columns) == 5, spam, terms.prune)
     clip_above = -1.0 if terms.clip_where_zero else 0.0
     scalars = np.array([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
                         terms.decay, terms.keep_m, terms.keep_v, clip_above], dtype=real)
     infinite = [math.inf] * len(terms.step_size)
     per_tensor = np.array([terms.step_size, terms.bias2_sqrt, terms.clip_scale or infinite], dtype=real)
-    clipped = np.zeros(len(chunks), dtype=np.int64)
-    compiled.launch(kernel, chunks, addresses, chunks, scalars, per_tensor, clipped)
-    if terms.clip_scale is not None and not spam:  # so far nothing can be clipped: let no later step compile
+    clipped, squares = np.zeros(len(chunks), dtype=np.int64), np.zeros(len(chunks))
+    marks = np.empty((len(chunks) if clips and terms.norm_follows else 0, compiled.CHUNK // 8), dtype=np.uint8)
+    compiled.launch(kernel, chunks, addresses, chunks, scalars, per_tensor, clipped, squares, marks)
+    if terms.norm_follows:
+        tensors.norm = torch.tensor(math.sqrt(squares.sum()), dtype=torch.float64, device="cpu")
+        tensors.followed = addresses, chunks, scalars, per_tensor, clipped, marks
+        if not _damping_kernel(real, len(columns) == 5).signatures:  # let no later step compile
+            _damp(tensors, 1.0, chunks[:0])
+    elif terms.clip_scale is not None and not spam:  # so far nothing can be clipped: likewise
         later, none = _kernel(real, len(columns) == 5, True, terms.prune), chunks[:0]
         if not later.signatures:
-            compiled.launch(later, none, addresses, none, scalars, per_tensor, clipped[:0])
+            compiled.launch(later, none, addresses, none, scalars, per_tensor, clipped[:0], squares[:0], marks)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
     return torch.tensor(int(clipped.sum()), device="cpu") if terms.clip_scale is not None else None
+
+
+def damp(tensors: Tensors, keep_m: float) -> None:
+    """Make the last update what it had been if `terms.keep_m` had been `keep_m` and not 1, but for roundings.
+
+    The update has made m = b1 m_before + n, with n = (1 - b1) g, and moved p by it:
+
+        m' = keep_m * m + (1 - keep_m) * n ;  p <- p + step_size * (m - m') / (sqrt(v or vmax) / bias2_sqrt + eps)
+    """
+    _damp(tensors, keep_m, tensors.followed[1])
+    torch.autograd.graph.increment_version([*tensors.params, *tensors.exp_avgs])
+
+
+def _damp(tensors: Tensors, keep_m: float, chunks: np.ndarray) -> None:
+    addresses, _, scalars, per_tensor, clipped, marks = tensors.followed
+    kernel = _damping_kernel(scalars.dtype.type, len(addresses) == 5)
+    compiled.launch(kernel, chunks, addresses, chunks, scalars, per_tensor, clipped, marks, scalars.dtype.type(keep_m))
 
 
 def norm(tensors: Tensors) -> Tensor:
@@ -100,14 +124,15 @@ def _norm_kernel(real):
     return kernel
 
 
-# A sum, that it may be split over vector lanes of the width of the numbers, as an integer's would not be.
+# Sums, that they may be split over vector lanes; that of the near is of the width of the numbers, as an integer is not.
 @kept_njit(error_model="numpy", fastmath={"contract", "reassoc"})
-def _near(g, v, factor, bound, tiny):
-    near = np.float32(0)
+def _look(g, v, factor, bound, tiny):
+    near, squares = np.float32(0), 0.0
     for i in range(len(g)):
-        gi = g[i] * factor
+        gi, wide = g[i] * factor, np.float64(g[i])
         near += np.float32(1) if gi * gi >= v[i] * bound - tiny else np.float32(0)
-    return near
+        squares += wide * wide
+    return near, squares
 
 
 @cache
@@ -117,13 +142,13 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     block = BLOCK if spam else compiled.CHUNK
 
     @kept_njit(parallel=True, error_model="numpy", fastmath={"contract"})
-    def kernel(addresses, chunks, scalars, per_tensor, clipped):
+    def kernel(addresses, chunks, scalars, per_tensor, clipped, squares, marks):
         beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
         for c in prange(len(chunks)):
             row, start, size = chunks[c]
             step_size, root_gain, scale = per_tensor[0, row], one / per_tensor[1, row], per_tensor[2, row]
             bound = keep_v * scale * almost
-            count = 0
+            count, square = 0, 0.0
             if spam:
                 within = np.empty(block, dtype=real)
             for begin in range(start, start + size, block):
@@ -137,8 +162,10 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                 source, gain = g, factor
                 if spam:
                     # Clipping is rare, and the root of its limit dear: where no square comes near, no root is taken.
-                    near = _near(g, v, factor, bound, tiny)
+                    near, more = _look(g, v, factor, bound, tiny)
+                    square += more
                     if near > 0 or keep_v == zero:
+                        before = count
                         for i in range(len(p)):
                             gi = g[i] * factor
                             vi = v[i] * keep_v if keep_v != zero else zero
@@ -152,6 +179,13 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                                     count += 1
                             within[i] = gi
                         source, gain = within, one
+                        if count > before and len(marks) > 0:
+                            if before == 0:
+                                marks[c, :] = 0
+                            for i in range(len(p)):
+                                if abs(within[i]) < abs(g[i] * factor):
+                                    place = begin - start + i
+                                    marks[c, place >> 3] |= np.uint8(1 << (place & 7))
                 for i in range(len(p)):
                     gi = source[i] * gain
                     mi = m[i]
@@ -184,5 +218,37 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                     if amsgrad:
                         vmax[i] = wi
             clipped[c] = count
+            squares[c] = square
+
+    return kernel
+
+
+@cache
+def _damping_kernel(real, amsgrad: bool):
+    zero, one = real(0), real(1)
+
+    @kept_njit(parallel=True, error_model="numpy", fastmath={"contract"})
+    def kernel(addresses, chunks, scalars, per_tensor, clipped, marks, keep):
+        beta1, gain1, beta2, gain2, eps, factor, decay, keep_m, keep_v, clip_above = scalars
+        for c in prange(len(chunks)):
+            row, start, size = chunks[c]
+            step_size, root_gain, scale = per_tensor[0, row], one / per_tensor[1, row], per_tensor[2, row]
+            # a clipped g² was scale * v, and v has become (beta2 + gain2 * scale) * v
+            square_of_v = scale / (beta2 + gain2 * scale)
+            p = carray(pointer(addresses[0, row], zero), start + size)[start:]
+            g = carray(pointer(addresses[1, row], zero), start + size)[start:]
+            m = carray(pointer(addresses[2, row], zero), start + size)[start:]
+            v = carray(pointer(addresses[3, row], zero), start + size)[start:]
+            w = carray(pointer(addresses[4 if amsgrad else 3, row], zero), start + size)[start:]
+            for i in range(size):
+                if v[i] == zero and np.signbit(v[i]):
+                    continue  # pruned
+                gi = g[i] * factor
+                if clipped[c] > 0 and len(marks) > 0 and marks[c, i >> 3] >> np.uint8(i & 7) & np.uint8(1):
+                    gi = math.copysign(math.sqrt(v[i] * square_of_v), gi)
+                before = m[i]
+                kept = keep * before if keep != zero else zero
+                m[i] = kept + (one - keep) * gain1 * gi
+                p[i] += step_size * (before - m[i]) / (math.sqrt(w[i]) * root_gain + eps)
 
     return kernel
