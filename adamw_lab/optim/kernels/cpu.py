@@ -18,6 +18,10 @@ from adamw_lab.optim.kernels import Scalar, Tensors, Terms, eager
 
 BLOCK = 128
 """Elements that are clipped, or spared that, together; few, so that all columns of memory are read side by side."""
+WORDS = compiled.CHUNK // 32
+"""Words of bits that mark a chunk's clipped elements. Word i, bit k stands for element WORDS * k + i: the elements of a
+block have one bit of successive words, which vectorizes."""
+BITS = np.uint32(1) << np.arange(32, dtype=np.uint32)
 
 
 def update(tensors: Tensors, terms: Terms) -> Tensor | None:
@@ -34,7 +38,7 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     infinite = [math.inf] * len(terms.step_size)
     per_tensor = np.array([terms.step_size, terms.bias2_sqrt, terms.clip_scale or infinite], dtype=real)
     clipped, squares = np.zeros(len(chunks), dtype=np.int64), np.zeros(len(chunks))
-    marks = np.empty((len(chunks) if clips and terms.norm_follows else 0, compiled.CHUNK // 8), dtype=np.uint8)
+    marks = np.empty((len(chunks) if clips and terms.norm_follows else 0, WORDS), dtype=np.uint32)
     compiled.launch(kernel, chunks, addresses, chunks, scalars, per_tensor, clipped, squares, marks)
     if terms.norm_follows:
         tensors.norm = torch.tensor(math.sqrt(squares.sum()), dtype=torch.float64, device="cpu")
@@ -135,6 +139,19 @@ def _look(g, v, factor, bound, tiny):
     return near, squares
 
 
+@kept_njit(error_model="numpy")
+def _mark(words, bit, within, g, factor):
+    for i in range(len(g)):
+        words[i] |= bit if abs(within[i]) < abs(g[i] * factor) else np.uint32(0)
+
+
+@kept_njit(error_model="numpy")
+def _clip_marked(words, bit, within, v, square_of_v):
+    for i in range(len(v)):
+        limit = math.copysign(math.sqrt(v[i] * square_of_v), within[i])
+        within[i] = limit if words[i] & bit else within[i]
+
+
 @cache
 def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
@@ -182,10 +199,8 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                         if count > before and len(marks) > 0:
                             if before == 0:
                                 marks[c, :] = 0
-                            for i in range(len(p)):
-                                if abs(within[i]) < abs(g[i] * factor):
-                                    place = begin - start + i
-                                    marks[c, place >> 3] |= np.uint8(1 << (place & 7))
+                            word, bit = (begin - start) % WORDS, BITS[(begin - start) // WORDS]
+                            _mark(marks[c, word:], bit, within, g, factor)
                 for i in range(len(p)):
                     gi = source[i] * gain
                     mi = m[i]
@@ -235,20 +250,27 @@ def _damping_kernel(real, amsgrad: bool):
             step_size, root_gain, scale = per_tensor[0, row], one / per_tensor[1, row], per_tensor[2, row]
             # a clipped g² was scale * v, and v has become (beta2 + gain2 * scale) * v
             square_of_v = scale / (beta2 + gain2 * scale)
-            p = carray(pointer(addresses[0, row], zero), start + size)[start:]
-            g = carray(pointer(addresses[1, row], zero), start + size)[start:]
-            m = carray(pointer(addresses[2, row], zero), start + size)[start:]
-            v = carray(pointer(addresses[3, row], zero), start + size)[start:]
-            w = carray(pointer(addresses[4 if amsgrad else 3, row], zero), start + size)[start:]
-            for i in range(size):
-                if v[i] == zero and np.signbit(v[i]):
-                    continue  # pruned
-                gi = g[i] * factor
-                if clipped[c] > 0 and len(marks) > 0 and marks[c, i >> 3] >> np.uint8(i & 7) & np.uint8(1):
-                    gi = math.copysign(math.sqrt(v[i] * square_of_v), gi)
-                before = m[i]
-                kept = keep * before if keep != zero else zero
-                m[i] = kept + (one - keep) * gain1 * gi
-                p[i] += step_size * (before - m[i]) / (math.sqrt(w[i]) * root_gain + eps)
+            gain = (one - keep) * gain1
+            within = np.empty(BLOCK, dtype=real)
+            for begin in range(start, start + size, BLOCK):
+                stop = min(begin + BLOCK, start + size)
+                p = carray(pointer(addresses[0, row], zero), stop)[begin:]
+                g = carray(pointer(addresses[1, row], zero), stop)[begin:]
+                m = carray(pointer(addresses[2, row], zero), stop)[begin:]
+                v = carray(pointer(addresses[3, row], zero), stop)[begin:]
+                w = carray(pointer(addresses[4 if amsgrad else 3, row], zero), stop)[begin:]
+                for i in range(len(p)):
+                    within[i] = g[i] * factor
+                if clipped[c] > 0 and len(marks) > 0:
+                    word, bit = (begin - start) % WORDS, BITS[(begin - start) // WORDS]
+                    _clip_marked(marks[c, word:], bit, within, v, square_of_v)
+                for i in range(len(p)):
+                    before = m[i]
+                    mi = (keep * before if keep != zero else zero) + gain * within[i]
+                    back = step_size * (before - mi) / (math.sqrt(w[i]) * root_gain + eps)
+                    if v[i] == zero and np.signbit(v[i]):  # pruned
+                        mi = back = zero
+                    m[i] = mi
+                    p[i] += back
 
     return kernel
