@@ -110,7 +110,7 @@ def test_code_is_compiled_where_it_cannot_be_kept():
 def test_each_variant_of_a_loop_is_kept_in_files_of_its_own(tmp_path):
     """One index for several, written by processes that compile at once, could lead to the code of another."""
     code = ("import adamw_lab.optim as o, torch; p = torch.nn.Parameter(torch.zeros(4)); p.grad = torch.ones(4); "
-            "o.AdamWSPAM([p]).step(); o.AdamWAdv([p], total_steps=9).step(); "
+            "o.AdamWSPAM.published([p]).step(); o.AdamWAdv([p], total_steps=9).step(); "
             "o.AdamWSPAM([p], theta=None, spike_sigma=None).step()")
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
     indices = list(tmp_path.rglob("cpu._kernel*.nbi"))
@@ -125,7 +125,20 @@ def test_no_step_after_the_first_compiles():
             "p = torch.nn.Parameter(torch.zeros(4)); s = o.AdamWSPAM.published([p], grace_steps=3); "
             "p.grad = torch.ones(4); s.step(); made = cpu._kernel.cache_info().misses; "
             "[s.step() for _ in range(5)]; assert made == cpu._kernel.cache_info().misses == 2; "
-            "assert all(cpu._kernel(cpu.np.float32, False, spam, False).signatures for spam in (False, True))")
+            "assert all(cpu._kernel(cpu.np.float32, False, spam, False, False).signatures for spam in (False, True))")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@COMPILES
+def test_no_spike_compiles():
+    code = ("import adamw_lab.optim as o, torch; from adamw_lab.optim.kernels import cpu; "
+            "p = torch.nn.Parameter(torch.zeros(4)); s = o.AdamWSPAM([p]); p.grad = torch.ones(4); s.step(); "
+            "made = [x.cache_info().misses for x in (cpu._kernel, cpu._damping_kernel, cpu._norm_kernel)]; "
+            "assert made == [1, 1, 0] and cpu._damping_kernel(cpu.np.float32, False).signatures; "
+            "[(p.grad.fill_(1.0 + i % 3 + 99 * (i == 14)), s.step()) for i in range(15)]; "
+            "assert s.telemetry()['spikes'] > 0 and s.telemetry()['elements_clipped'] > 0; "
+            "now = [x.cache_info().misses for x in (cpu._kernel, cpu._damping_kernel, cpu._norm_kernel)]; "
+            "assert made == now")
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

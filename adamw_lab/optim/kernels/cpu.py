@@ -31,7 +31,7 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
     kept = (terms.keep_m, terms.keep_v) == (1.0, 1.0)
     clips = terms.clip_scale is not None and min(terms.clip_scale) < math.inf
     spam = not kept or clips or terms.norm_follows
-    kernel = _kernel(real, len(columns) == 5, spam, terms.prune)
+    kernel = _kernel(real, len(columns) == 5, spam, terms.prune, terms.norm_follows)
     clip_above = -1.0 if terms.clip_where_zero else 0.0
     scalars = np.array([terms.beta1, 1 - terms.beta1, terms.beta2, 1 - terms.beta2, terms.eps, terms.grad_factor,
                         terms.decay, terms.keep_m, terms.keep_v, clip_above], dtype=real)
@@ -46,7 +46,7 @@ def update(tensors: Tensors, terms: Terms) -> Tensor | None:
         if not _damping_kernel(real, len(columns) == 5).signatures:  # let no later step compile
             _damp(tensors, 1.0, chunks[:0])
     elif terms.clip_scale is not None and not spam:  # so far nothing can be clipped: likewise
-        later, none = _kernel(real, len(columns) == 5, True, terms.prune), chunks[:0]
+        later, none = _kernel(real, len(columns) == 5, True, terms.prune, False), chunks[:0]
         if not later.signatures:
             compiled.launch(later, none, addresses, none, scalars, per_tensor, clipped[:0], squares[:0], marks)
     torch.autograd.graph.increment_version([t for i, column in enumerate(columns) if i != 1 for t in column])
@@ -128,15 +128,22 @@ def _norm_kernel(real):
     return kernel
 
 
-# Sums, that they may be split over vector lanes; that of the near is of the width of the numbers, as an integer is not.
+# A sum, that it may be split over vector lanes of the width of the numbers, as an integer's would not be.
 @kept_njit(error_model="numpy", fastmath={"contract", "reassoc"})
-def _look(g, v, factor, bound, tiny):
-    near, squares = np.float32(0), 0.0
+def _near(g, v, factor, bound, tiny):
+    near = np.float32(0)
     for i in range(len(g)):
-        gi, wide = g[i] * factor, np.float64(g[i])
+        gi = g[i] * factor
         near += np.float32(1) if gi * gi >= v[i] * bound - tiny else np.float32(0)
-        squares += wide * wide
-    return near, squares
+    return near
+
+
+@kept_njit(fastmath={"contract", "reassoc"})
+def _square(g):
+    square = 0.0
+    for i in range(len(g)):
+        square += np.float64(g[i]) * np.float64(g[i])
+    return square
 
 
 @kept_njit(error_model="numpy")
@@ -153,7 +160,7 @@ def _clip_marked(words, bit, within, v, square_of_v):
 
 
 @cache
-def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
+def _kernel(real, amsgrad: bool, spam: bool, prune: bool, norm_follows: bool):
     """The loop with the terms that are on; compiled once for each combination and kept on disk."""
     zero, one, almost, tiny = real(0), real(1), real(0.999), np.finfo(real).tiny
     block = BLOCK if spam else compiled.CHUNK
@@ -177,10 +184,11 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                 if amsgrad:
                     vmax = carray(pointer(addresses[4, row], zero), stop)[begin:]
                 source, gain = g, factor
+                if norm_follows:
+                    square += _square(g)
                 if spam:
                     # Clipping is rare, and the root of its limit dear: where no square comes near, no root is taken.
-                    near, more = _look(g, v, factor, bound, tiny)
-                    square += more
+                    near = _near(g, v, factor, bound, tiny)
                     if near > 0 or keep_v == zero:
                         before = count
                         for i in range(len(p)):
@@ -196,7 +204,7 @@ def _kernel(real, amsgrad: bool, spam: bool, prune: bool):
                                     count += 1
                             within[i] = gi
                         source, gain = within, one
-                        if count > before and len(marks) > 0:
+                        if norm_follows and count > before:
                             if before == 0:
                                 marks[c, :] = 0
                             word, bit = (begin - start) % WORDS, BITS[(begin - start) // WORDS]
