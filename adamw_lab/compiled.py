@@ -3,10 +3,10 @@
 Imported only where Numba is.
 """
 
-import gc
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,8 @@ import torch
 from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
+
+from adamw_lab.garbage import uncollected
 
 CHUNK = 16_384
 """Elements that a thread takes at a time: all that a step reads and writes of them stays in its cache."""
@@ -63,19 +65,9 @@ def launch(kernel: Callable, chunks: np.ndarray, *arguments: Any) -> None:
 
 
 def call(kernel: Callable, *arguments: Any) -> None:
-    """Call what `kept_njit` made.
-
-    Its first call loads it from disk, or compiles it. That makes so many objects that Python would search all it has
-    for garbage several times, for a third of an optimizer's first step; so it does not meanwhile.
-    """
-    pause = not kernel.signatures and gc.isenabled()
-    if pause:
-        gc.disable()
-    try:
+    """Call what `kept_njit` made. Its first call loads it from disk, or compiles it."""
+    with nullcontext() if kernel.signatures else uncollected():
         kernel(*arguments)
-    finally:
-        if pause:
-            gc.enable()
 
 
 def _use_threads(chunks: np.ndarray) -> None:

@@ -34,13 +34,10 @@ from adamw_lab.provenance import cores
 
 # Libraries that size their thread pools when they are imported, before the notebook could say anything.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-# What a kernel imports whatever its notebook does.
-ALWAYS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger",
+# What a kernel imports whatever its notebook does; first of all what keeps the server without threads.
+ALWAYS = ("adamw_lab.quiet", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger",
           "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.oinspect",
           "IPython.extensions.storemagic", "threadpoolctl", __name__)
-# No threads of OpenBLAS, nor of the allocator that PyArrow brings; and no word of the debugger on frozen modules.
-_FOR_THE_SERVER = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false",
-                   "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 _PR_SET_PDEATHSIG = 1
 # multiprocessing polls all children whenever it starts one, which is not made for several threads.
 _PROCESSES = threading.Lock()
@@ -135,7 +132,7 @@ class _Provisioner(LocalProvisioner):
         env = {**os.environ, **kwargs.get("env", {}), **settings.env}
         if settings.threads:
             env.update(dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
-        env["PYDEVD_DISABLE_FILE_VALIDATION"] = _FOR_THE_SERVER["PYDEVD_DISABLE_FILE_VALIDATION"]
+        env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else the debugger speaks of frozen modules in every log
         env.pop("JPY_PARENT_PID", None)  # the runner's, where that is a kernel itself
         arguments = None if settings.preload is None else _kernel_arguments(cmd)
         if arguments is None:
@@ -206,20 +203,17 @@ def _start(settings: KernelSettings, arguments: list[str], cwd: str | None, env:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """Within it the server and its forks start without the runner's own `__main__`, which a fork would run again, and
-    the server without the threads that libraries start when they are imported, of which a fork has none. Ctrl-C, which
-    a terminal sends to all, does not reach them either: it is the runner that stops a kernel."""
-    main, before = sys.modules["__main__"], {name: os.environ.get(name) for name in _FOR_THE_SERVER}
+    """Within it the server and its forks start without the runner's own `__main__`, which a fork would run again.
+    Ctrl-C, which a terminal sends to all, does not reach them either: it is the runner that stops a kernel. The
+    runner's environment is left alone, since other threads copy it meanwhile."""
+    main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
-    os.environ.update(_FOR_THE_SERVER)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         sys.modules["__main__"] = main
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class _Descriptor:

@@ -3,6 +3,7 @@
 import json
 import os
 import statistics
+from multiprocessing import forkserver
 
 import nbformat
 import pytest
@@ -88,6 +89,18 @@ def test_many_kernels_at_once_all_start(tmp_path, preload):
     outcomes = run_points(points, LocalExecutor(16, Conditions(preload=preload)))
     assert [outcome.status for outcome in outcomes] == ["done"] * count
     assert statistics.median(outcome.seconds for outcome in outcomes) > 0
+
+
+def test_the_runners_environment_is_not_written_to(tmp_path, monkeypatch):
+    """Other threads copy it while they start kernels: a variable that goes in between is a KeyError of theirs."""
+    forkserver._forkserver._stop()  # so that a server begins here
+    book, written = notebook(tmp_path / "book.ipynb", "print(k)"), []
+    point = Point("p", book, {"k": 0, "run_dir": None}, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        for change in ("__setitem__", "__delitem__"):
+            patch.setattr(type(os.environ), change, lambda self, name, *value: written.append(name))
+        (outcome,) = run_points([point], LocalExecutor(1, Conditions(preload=())))
+    assert outcome.status == "done" and not written
 
 
 def test_a_notebook_may_stop_its_kernel_and_print_outside_its_cells(tmp_path):

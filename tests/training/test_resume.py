@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pandas as pd
@@ -83,7 +84,9 @@ def processes():
     """Processes that start with torch imported, so that a kill comes while they train."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["adamw_lab.training", "adamw_lab.optim.kernels.cpu", "sklearn.datasets"])
-    return context
+    forkserver._forkserver._stop()  # Python keeps one server for all, with the modules and threads it began with
+    yield context
+    forkserver._forkserver._stop()
 
 
 @pytest.mark.timeout(600)  # each of eleven processes imports what the fork server has not

@@ -9,6 +9,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from adamw_lab.garbage import uncollected
+
 KERNELS = ("eager", "cpu", "cuda")
 
 TABLE = {
@@ -108,7 +110,8 @@ def installed(kernel: str) -> bool:
 @cache
 def load_kernel(name: str) -> ModuleType:
     """The module of a kernel, with its `update`, `norm` and `advance`; imports Numba or Triton on first use."""
-    return importlib.import_module(f"adamw_lab.optim.kernels.{name}")
+    with uncollected():
+        return importlib.import_module(f"adamw_lab.optim.kernels.{name}")
 
 
 def _interpreted(kernel: str, p: Tensor) -> bool:
