@@ -191,7 +191,7 @@ def test_test_becomes_pytest_in_the_checkout(monkeypatch, foreign_checkout, beco
     (foreign_checkout / "tests").mkdir()
     monkeypatch.chdir("/")
     assert run("test", "-k", "optim").exit_code == 0
-    assert becomes == [sys.executable, "-m", "pytest", "-k", "optim"]
+    assert becomes[:3] == [sys.executable, "-m", "pytest"] and becomes[-2:] == ["-k", "optim"]
     assert os.getcwd() == str(foreign_checkout)
 
 

@@ -321,9 +321,9 @@ def lab(ctx: typer.Context) -> None:
 
 @app.command(context_settings=PASS_ON)
 def test(ctx: typer.Context) -> None:
-    """Run the test suite. Other options go to pytest."""
+    """Run the test suite, a process for each core, four at most. Other options go to pytest; -n 0: in one process."""
     os.chdir(checkout("tests").parent)
-    become("pytest", *ctx.args)
+    become("pytest", "--numprocesses=logical", "--maxprocesses=4", "--dist=loadfile", *ctx.args)
 
 
 @app.command(context_settings=PASS_ON)
