@@ -269,7 +269,7 @@ def _damping_kernel(real, amsgrad: bool):
                 w = carray(pointer(addresses[4 if amsgrad else 3, row], zero), stop)[begin:]
                 for i in range(len(p)):
                     within[i] = g[i] * factor
-                if clipped[c] > 0 and len(marks) > 0:
+                if clipped[c] > 0:  # there are marks then
                     word, bit = (begin - start) % WORDS, BITS[(begin - start) // WORDS]
                     _clip_marked(marks[c, word:], bit, within, v, square_of_v)
                 for i in range(len(p)):
