@@ -3,6 +3,7 @@
 Imported only where Numba is.
 """
 
+import os
 import threading
 import zlib
 from collections.abc import Callable
@@ -26,6 +27,8 @@ SHARE = 2 * CHUNK
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 # Numba's simplest threading layer aborts the process when two threads launch at once.
 LAUNCH = threading.Lock()
+_THREADS_OF: list[int] = []
+"""The process in which Numba's threads have begun, if any."""
 
 
 def kept_njit(**options: Any) -> Callable[[Callable], Callable]:
@@ -58,8 +61,13 @@ def chunks(numels: tuple[int, ...]) -> np.ndarray:
 
 
 def launch(kernel: Callable, chunks: np.ndarray, *arguments: Any) -> None:
-    """Call a parallel kernel, `kernel(*arguments)`, that works on these chunks."""
+    """Call a parallel kernel, `kernel(*arguments)`, that works on these chunks.
+
+    Raises:
+        RuntimeError: in a fork of a process in which one was called before. GNU's OpenMP would end it without a trace.
+    """
     with LAUNCH:
+        _refuse_in_a_fork()
         _use_threads(chunks)
         call(kernel, *arguments)
 
@@ -68,6 +76,14 @@ def call(kernel: Callable, *arguments: Any) -> None:
     """Call what `kept_njit` made. Its first call loads it from disk, or compiles it."""
     with nullcontext() if kernel.signatures else uncollected():
         kernel(*arguments)
+
+
+def _refuse_in_a_fork() -> None:
+    if not _THREADS_OF:
+        _THREADS_OF.append(os.getpid())
+    elif _THREADS_OF[0] != os.getpid() and numba.threading_layer() == "omp":
+        raise RuntimeError("this process was forked from one in which OpenMP's threads had begun, and has none of "
+                           "them; start it by multiprocessing's 'spawn' or 'forkserver', or step with kernel='eager'")
 
 
 def _use_threads(chunks: np.ndarray) -> None:

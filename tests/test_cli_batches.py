@@ -89,13 +89,16 @@ def test_parameters_are_listed(book):
     (["--address", "h:1"], "address and what a point takes of a cluster need executor ray"),
     (["--executor", "ray", "--jobs", "2"], "with executor ray the cluster decides"),
     (["--gpus", "one"], "--gpus 'one': expected the GPUs' numbers, such as 0,1"),
+    (["--gpus", "0"], "--gpus '0': torch sees no GPU here"),
     (["--jobs-per-gpu", "2"], "--jobs-per-gpu goes with --gpus"),
     (["--preload", "nowhere.at_all"], "preload: no module 'nowhere.at_all' is installed"),
     (["--preload", "torch", "--cold-kernels"], "exclude each other"),
     (["--retry-failed", "maybe"], "--retry-failed 'maybe'; allowed: yes, no")])
-def test_bad_input_is_refused_before_anything_starts(book, tmp_path, arguments, message):
-    result = run(book, *arguments, "--out", tmp_path / "out")
-    assert result.exit_code == 2 and message in result.stderr
+def test_bad_input_is_refused_before_anything_starts(book, tmp_path, arguments, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    for dry in ([], ["--dry-run"]) if "ray" not in arguments else ([],):
+        result = run(book, *arguments, *dry, "--out", tmp_path / "out")
+        assert result.exit_code == 2 and message in result.stderr
     assert not (tmp_path / "out").exists()
 
 

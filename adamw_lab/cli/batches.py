@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adamw_lab.experiments import Grid, inspect_parameters, parse_axis, plan_grid, read_grid, run_grid
+from adamw_lab.experiments import Grid, inspect_parameters, make_executor, parse_axis, plan_grid, read_grid, run_grid
 from adamw_lab.experiments.imports import check_preload
 from adamw_lab.experiments.progress import tell
 
@@ -42,6 +42,8 @@ def run(notebook: Path, grid: Grid, *, out: Path | None, depends: list[Path] | N
     if not dry:
         return tell(run_grid(notebook, grid, out=folder, depends=depends, retry_failed=retry_failed, **where))
     points = plan_grid(notebook, grid, folder, depends)
+    if where["executor"] != "ray":  # which would begin or join a cluster
+        make_executor(where.pop("executor"), points=points, **where)
     for point in points:
         print(point.run_dir)
     print(f"{len(points)} points")
@@ -53,7 +55,8 @@ def where(*, jobs: int | None, executor: str, preload: list[str] | None, cold: b
     """The options of the command line as `make_executor` takes them.
 
     Raises:
-        ValueError: options that exclude each other, a module that is not installed, GPUs that are no numbers.
+        ValueError: options that exclude each other, a module that is not installed, GPUs that are no numbers, or any
+            where there are none.
     """
     if cold and preload:
         raise ValueError("--cold-kernels and --preload exclude each other")
@@ -61,8 +64,16 @@ def where(*, jobs: int | None, executor: str, preload: list[str] | None, cold: b
     named = [] if gpus is None else gpus.split(",")
     if not all(name.isdecimal() for name in named):
         raise ValueError(f"--gpus {gpus!r}: expected the GPUs' numbers, such as 0,1")
+    if named and not _gpus_here():
+        raise ValueError(f"--gpus {gpus!r}: torch sees no GPU here")
     if jobs_per_gpu is not None and (not named or jobs is not None):
         raise ValueError("--jobs-per-gpu goes with --gpus and without --jobs")
     return {"executor": executor, "jobs": jobs if jobs_per_gpu is None else jobs_per_gpu,
             "preload": None if cold else preload or [], "gpus": named, "address": address, "cpus_per_point": cpus,
             "gpus_per_point": gpus_per_point}
+
+
+def _gpus_here() -> int:
+    import torch  # which takes longer to import than all else here
+
+    return torch.cuda.device_count()

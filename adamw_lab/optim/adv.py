@@ -1,12 +1,12 @@
 """AdamWAdv: AdamW with AMSGrad, clipping by the global norm and cosine annealing."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor
 
 from adamw_lab.optim.base import LabOptimizer
+from adamw_lab.optim.warn import warn
 
 
 class AdamWAdv(LabOptimizer):
@@ -51,5 +51,5 @@ class AdamWAdv(LabOptimizer):
         scheduled: Callable[..., Any] | bool = hasattr(self.step, "_wrapped_by_lr_sched")
         if not (self._warned_of_scheduler or scheduled or any(g["total_steps"] for g in self.param_groups)):
             self._warned_of_scheduler = True
-            warnings.warn("AdamWAdv without total_steps does not anneal the learning rate: give total_steps, or "
-                          "attach a torch scheduler.", stacklevel=5)
+            warn("AdamWAdv without total_steps does not anneal the learning rate: give total_steps, or "
+                 "attach a torch scheduler.")

@@ -1,6 +1,5 @@
 """The contract of torch.optim, written once for all optimizers of the lab."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from operator import is_
 from typing import Any
@@ -14,6 +13,7 @@ from adamw_lab.optim import kernels, late, policy
 from adamw_lab.optim.checks import check_group, check_min_lr
 from adamw_lab.optim.kernels.dispatch import forced_kernel, load_kernel
 from adamw_lab.optim.kernels.eager import is_pruned, keep_moments, multiply
+from adamw_lab.optim.warn import warn
 from adamw_lab.optim.work import STATE, Bucket, gather, local, sharded_norms
 
 
@@ -112,9 +112,9 @@ class LabOptimizer(Optimizer):
         self._align_clocks()
         if switched := dict(item for pair in zip(before, self.param_groups, strict=False)
                             for item in policy.switched_terms(*pair).items()):
-            warnings.warn(f"{type(self).__name__}: the loaded state switches terms of the rule: "
-                          f"{', '.join(f'{name} {now!r} (was {own!r})' for name, (own, now) in switched.items())}. "
-                          "Set them in param_groups if they are to stay.", stacklevel=3)
+            warn(f"{type(self).__name__}: the loaded state switches terms of the rule: "
+                 f"{', '.join(f'{name} {now!r} (was {own!r})' for name, (own, now) in switched.items())}. "
+                 "Set them in param_groups if they are to stay.")
 
     def _align_clocks(self) -> None:
         """Set the clocks of all groups to the latest: in older checkpoints those without gradients stood still."""
@@ -209,9 +209,8 @@ class LabOptimizer(Optimizer):
         scheduled = hasattr(self.step, "_wrapped_by_lr_sched")
         if scheduled and not self._warned_of_scheduler and any(g["total_steps"] for g in self.param_groups):
             self._warned_of_scheduler = True
-            warnings.warn(
-                f"{type(self).__name__} anneals by itself (total_steps is set) and a torch scheduler is attached: "
-                "both scale the learning rate. Give one of them up.", stacklevel=4)
+            warn(f"{type(self).__name__} anneals by itself (total_steps is set) and a torch scheduler is attached: "
+                 "both scale the learning rate. Give one of them up.")
 
     def _gather(self, group: dict[str, Any]) -> list[Bucket]:
         """The group's parameters that have a gradient, sorted by the kernel that serves them."""

@@ -23,9 +23,12 @@ def norm_may_follow(groups: list[dict[str, Any]], gathered: list[list[Bucket]]) 
 def _can_wait(group: dict[str, Any]) -> bool:
     """Whether a spike does no more to this group than shrink its first moment, in host memory.
 
-    The second moment must stay: what is clipped depends on it.
+    The second moment must stay: what is clipped depends on it. And it must bound the first, which takes beta1² < beta2
+    (then |m| <= (1 - beta1) / sqrt((1 - beta2)(1 - beta1² / beta2)) sqrt(v), by Cauchy and Schwarz): a step without
+    bound, taken and taken back, would leave nothing of the weight but its rounding.
     """
-    if group["clip_norm"] is not None or not group["norms"].is_cpu:
+    beta1, beta2 = group["betas"]
+    if group["clip_norm"] is not None or not group["norms"].is_cpu or beta1 * beta1 >= beta2:
         return False
     return group["spike_sigma"] is None or group["spike_decay"][1] == 1.0 and not group["published"]
 

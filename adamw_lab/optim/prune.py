@@ -1,7 +1,6 @@
 """AdamWPrune: pruning during training, decided by Adam's own states; its mask costs no memory."""
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from adamw_lab.optim.masks import Pool, pools
 from adamw_lab.optim.pieces import pruned_counts
 from adamw_lab.optim.prune_checks import check_pruning
 from adamw_lab.optim.spam import AdamWSPAM
+from adamw_lab.optim.warn import warn
 from adamw_lab.optim.work import local
 from adamw_lab.suggest import did_you_mean
 
@@ -172,8 +172,8 @@ class AdamWPrune(LabOptimizer):
         late = [group for i, group in enumerate(self.param_groups) if i in dense and group["prunable"]
                 and group["target_sparsity"] and float(group["group_step"]) >= group["end_step"]]
         if late:
-            warnings.warn(f"AdamWPrune prunes nothing: the loaded run is at step {int(late[0]['group_step'])}, and "
-                          f"end_step is {late[0]['end_step']}. Give a begin_step and end_step after it.", stacklevel=3)
+            warn(f"AdamWPrune prunes nothing: the loaded run is at step {int(late[0]['group_step'])}, and end_step is "
+                 f"{late[0]['end_step']}. Give a begin_step and end_step after it.")
 
 
 def _on_host(pool: Pool) -> bool:

@@ -119,6 +119,7 @@ def test_a_torch_scheduler_replaces_annealing_and_does_not_join_it(total_steps):
     ("min_lr", -1.0, "Invalid min_lr value: -1.0; allowed: a number of at least 0"),
     ("amsgrad", "yes", "Invalid amsgrad value: 'yes'; allowed: True or False"),
     ("kernel", "gpu", "Invalid kernel: 'gpu'; allowed: eager, cpu, cuda"),
+    ("kernel", "", "Invalid kernel: ''; allowed: eager, cpu, cuda"),
 ])
 def test_bad_settings_are_named(option, value, message):
     with pytest.raises(ValueError, match=message):

@@ -196,3 +196,20 @@ def test_a_parameter_with_a_lazy_sign_is_refused(kernel):
     with pytest.raises(RuntimeError, match=r"shape \(4,\) whose sign is not yet in its memory.*resolve_neg"):
         AdamWAdv([p], total_steps=9, kernel=kernel).step()
     assert torch.equal(p.detach(), -torch.ones(4))
+
+
+def test_a_fork_of_a_process_that_has_stepped_is_told_what_to_do():
+    """OpenMP would end it. On one thread, since with more of them torch's own loops hang in such a fork."""
+    code = ("import multiprocessing, torch\n"
+            "from adamw_lab.optim import AdamWSPAM\n"
+            "def step(kernel=None):\n"
+            "    p = torch.nn.Parameter(torch.ones(3)); p.grad = torch.ones(3)\n"
+            "    AdamWSPAM([p], kernel=kernel).step()\n"
+            "step()\n"
+            "for kernel in ('cpu', 'eager'):\n"
+            "    fork = multiprocessing.get_context('fork').Process(target=step, args=(kernel,))\n"
+            "    fork.start(); fork.join(); print(kernel, fork.exitcode, flush=True)\n")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200,
+                         env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert run.stdout.split() == ["cpu", "1", "eager", "0"], run.stderr
+    assert "RuntimeError: this process was forked" in run.stderr and "or step with kernel='eager'" in run.stderr

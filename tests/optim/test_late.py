@@ -69,7 +69,8 @@ def test_a_step_whose_norm_only_judges_spikes_reads_the_gradients_once(options, 
 
 
 @pytest.mark.parametrize("options", [
-    dict(clip_norm=1.0), dict(spike_decay=(0.5, 0.9)), dict(spike_decay=(0.0, 0.0))])
+    dict(clip_norm=1.0), dict(spike_decay=(0.5, 0.9)), dict(spike_decay=(0.0, 0.0)), dict(betas=(0.9, 0.0)),
+    dict(betas=(0.9, 0.8))])
 def test_a_norm_that_the_update_needs_is_taken_before_it(options, norms_alone):
     twins = pair(lambda params, kernel: AdamWSPAM(params, lr=0.1, kernel=kernel, **options))
     for step in range(1, 18):
@@ -77,6 +78,19 @@ def test_a_norm_that_the_update_needs_is_taken_before_it(options, norms_alone):
             step_with(optimizer, params, gradients(params, step, 30.0 if step == 15 else 1.0))
         assert_equal(twins)
     assert len(norms_alone) == 17
+
+
+@pytest.mark.parametrize("kernel", ["cpu", "eager"])
+def test_a_weight_that_the_second_moment_does_not_bound_survives_a_spike(kernel):
+    """With beta2 = 0 a step without a spike would throw the first weight a thousand steps far at its last gradient."""
+    p = torch.nn.Parameter(torch.full((2,), 0.5))
+    optimizer = AdamWSPAM([p], betas=(0.9, 0.0), theta=None, weight_decay=0.0, kernel=kernel)
+    for step in range(20):
+        step_with(optimizer, [p], [torch.tensor([1e3, 1000.0 + step % 3])])
+    before = p.detach().clone()
+    step_with(optimizer, [p], [torch.tensor([0.0, 1e6])])
+    assert optimizer.telemetry()["spikes"] == 1
+    assert p[0] == before[0] > 0.4
 
 
 def test_one_group_that_clips_by_the_norm_makes_all_wait_for_it(norms_alone):

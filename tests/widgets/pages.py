@@ -1,6 +1,7 @@
 """A notebook in JupyterLab, as somebody sees and moves it."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from urllib.request import Request, urlopen
@@ -41,8 +42,12 @@ class NotebookPage:
     def close(self):
         """Close the page, and have its kernel stopped meanwhile."""
         self.page.close()
+        Thread(target=self._stop_kernel, daemon=True).start()
+
+    def _stop_kernel(self):
         end = Request(f"{self.lab.url}api/kernels/{self.kernel}", headers=self.key, method="DELETE")
-        Thread(target=urlopen, args=(end,), daemon=True).start()
+        with suppress(OSError):  # the server may be stopped first
+            urlopen(end)
 
     def run_all(self, seconds=200):
         """Run all cells, wait for the last, and save; the notebook with its outputs."""

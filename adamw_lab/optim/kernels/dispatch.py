@@ -28,7 +28,7 @@ REQUIRES = {"cpu": "numba", "cuda": "triton"}
 
 def forced_kernel(argument: str | None) -> str | None:
     """The kernel that the optimizer's argument, or else the variable ADAMW_LAB_KERNEL, demands; None: the table."""
-    forced = argument or os.environ.get("ADAMW_LAB_KERNEL") or None
+    forced = (os.environ.get("ADAMW_LAB_KERNEL") or None) if argument is None else argument
     if forced is not None and forced not in KERNELS:
         raise ValueError(f"Invalid kernel: {forced!r}; allowed: {', '.join(KERNELS)}")
     return forced
